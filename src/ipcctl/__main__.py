@@ -1,0 +1,19 @@
+"""Run ipcctl: `python -m ipcctl`, and the `ipcctl` script."""
+
+import os
+import sys
+
+
+def main() -> None:
+    """Run the command line and end the process with its status."""
+    try:
+        from .cli import main as run
+
+        status = run()
+    except KeyboardInterrupt:  # Ctrl-C while modules are still being imported
+        os._exit(130)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

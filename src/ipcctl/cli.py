@@ -1,0 +1,115 @@
+"""The command line: an explicit table of subcommands, imported when called, and errors made into exit statuses."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from . import __version__, errors
+from .report.sink import guard_standard_descriptors, say
+
+# One line each: what it shows, and what it is used for. A subcommand NAME is commands/NAME.py.
+COMMANDS = {
+    "fork": "See what fork does, or run a command and get a true record of it.",
+    "ps": "List processes: states in words, trees, zombies and who neglects them.",
+    "tour": "Run every concept's checks, in one table.",
+}
+
+
+class Subcommands(click.Group):
+    """A group that imports a subcommand's module when it is called, not before."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The subcommand of that name, imported now."""
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f".commands.{name.replace('-', '_')}", __package__)
+        command: click.Command = module.command
+        command.short_help = COMMANDS[name]
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click has it, with the nearest name suggested where there is none."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            remedy = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(COMMANDS)}"
+            raise click.UsageError(f"no subcommand {args[0]!r}; {remedy}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table itself: no subcommand is imported to show its line."""
+        with formatter.section("Subcommands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=Subcommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="ipcctl", message="%(prog)s %(version)s")
+def cli() -> None:
+    """See what the kernel does with processes and inter-process communication, and put it to work.
+
+    Each subcommand is one concept. Alone it shows the concept on this kernel and checks every statement of it;
+    with a command of yours after --, it does the work on that; with -f json (csv, shell, …) a script reads it.
+    """
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line given; return the exit status."""
+    guard_standard_descriptors()
+    args = list(sys.argv[1:] if argv is None else argv)
+    try:
+        status = cli.main(args, prog_name="ipcctl", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # help and version are click's to print: whether they arrived is known only now
+        return status if isinstance(status, int) else errors.HELD
+    except BaseException as error:
+        return told(error, args)
+
+
+def told(error: BaseException, args: Sequence[str]) -> int:
+    """Say in one line what went wrong, and return the exit status that it has."""
+    if isinstance(error, (errors.ReaderGone, BrokenPipeError, SystemExit)):  # click exits by itself on EPIPE
+        discard_stdout()
+        return errors.SIGNALLED + 13  # the status of a program that SIGPIPE ended, as `ps | head -1` has it
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        return errors.SIGNALLED + 2
+    if isinstance(error, errors.Interrupted):
+        return errors.SIGNALLED + error.number
+    if not isinstance(error, Exception) or os.environ.get("IPCCTL_TRACEBACK"):
+        raise error
+    message, status = described(error)
+    name = next((each for each in args if not each.startswith("-")), "")
+    command = f"ipcctl {name}" if name in COMMANDS else "ipcctl"
+    say(f"{command}: {message}" + (f" (see '{command} --help')" if isinstance(error, click.UsageError) else ""))
+    discard_stdout()
+    return status
+
+
+def described(error: Exception) -> tuple[str, int]:
+    """The error's message on one line, and the exit status."""
+    if isinstance(error, errors.IpcctlError):
+        return str(error), error.status
+    if isinstance(error, click.ClickException):
+        return " ".join(error.format_message().split()).rstrip("."), errors.USAGE
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}" + (f": {error.filename!r}" if error.filename else ""), errors.FAILED
+    where = "set IPCCTL_TRACEBACK=1 to see where"
+    return f"this should not happen: {type(error).__name__}: {error}; {where}", errors.FAILED
+
+
+def discard_stdout() -> None:
+    """Let nothing that stdout still holds be written: at exit the interpreter would fail on it once more."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)

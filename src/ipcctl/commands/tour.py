@@ -1,0 +1,69 @@
+"""`ipcctl tour`: every concept's checks, in one table."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+
+import click
+
+from ..demos import CONCEPTS, demonstrate
+from ..errors import HELD, NO, BadInput
+from ..report.formats import whole
+from ..report.options import output_options
+from ..report.output import Output
+from ..report.report import Column, Report, Row, tally
+from ..report.sink import stderr
+
+COLUMNS = (
+    Column("concept", "text", "the concept"),
+    Column("ok", "boolean", "whether none of its checks failed"),
+    Column("held", "integer", "checks that held"),
+    Column("failed", "integer", "checks that failed"),
+    Column("skipped", "integer", "checks that cannot be made on this machine"),
+    Column("wall_s", "real", "how long the demonstration took"),
+    Column("report", "object", "in JSON: the concept's whole report"),
+)
+
+
+@click.command()
+@output_options({"tour": COLUMNS}, lambda given: "tour")
+@click.argument("concepts", nargs=-1, metavar="[CONCEPT]...")
+def command(output: Output, concepts: tuple[str, ...]) -> int:
+    """Run every concept's checks, one concept after the other.
+
+    With CONCEPT, only those. A line a check, and the totals; the exit status is 1 if any failed. In JSON each row
+    has its concept's whole report, under `report`.
+    """
+    for name in concepts:
+        if name not in CONCEPTS:
+            raise BadInput(f"no concept {name!r}; there are: {', '.join(CONCEPTS)}")
+    output.open()
+    report = toured(concepts or CONCEPTS)
+    output.write(report)
+    return HELD if report.ok else NO
+
+
+def toured(concepts: tuple[str, ...]) -> Report:
+    """Run the demonstrations, and put their reports together."""
+    reports = list(progressing(concepts))
+    checks = [check for each in reports for check in each.checks]
+    counts = tally(checks)
+    rows = [row_of(each) for each in reports]
+    wall_s = round(sum(row["wall_s"] for row in rows), 6)
+    events = [event for each in reports for event in each.events]
+    return Report("tour", COLUMNS, counts["failed"] == 0, {**counts, "wall_s": wall_s}, rows, checks, events)
+
+
+def row_of(report: Report) -> Row:
+    """What one concept's report comes to."""
+    return {"concept": report.concept, "ok": report.ok, **report.summary, "report": whole(report, report.columns)}
+
+
+def progressing(concepts: Sequence[str]) -> Iterator[Report]:
+    """Run them, with a bar on stderr where that is a terminal."""
+    with click.progressbar(
+        concepts, label="tour", file=sys.stderr, hidden=not stderr().is_terminal, item_show_func=lambda name: name
+    ) as bar:
+        for name in bar:
+            yield demonstrate(name)

@@ -1,0 +1,21 @@
+"""The concepts, one file each, shown with the real calls and checked against what the kernel says.
+
+A demonstration never prints: its checks return evidence, and the report is made from that. Its children tell what they
+saw through a pipe; only the parent reports.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from ..report.report import Report
+
+CONCEPTS = ("fork", "ps")  # in the order in which they build on each other; `tour` runs them all
+
+
+def demonstrate(concept: str, **options: Any) -> Report:
+    """Run every check of a concept, and return the report."""
+    module = importlib.import_module(f".{concept.replace('-', '_')}", __package__)
+    report: Report = module.demonstration.run(**options)
+    return report

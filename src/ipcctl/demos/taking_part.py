@@ -1,0 +1,16 @@
+"""The processes that take part in a demonstration: what its rows and events are made of."""
+
+from __future__ import annotations
+
+from ..report.report import Column
+
+PROCESS_COLUMNS = (
+    Column("pid", "integer", "the process"),
+    Column("ppid", "integer", "its parent when it was started"),
+    Column("role", "text", "which process of the concept it is"),
+    Column("check", "text", "the check that it took part in"),
+    Column("started_ms", "real", "when it was started, from the start of the demonstration"),
+    Column("ended_ms", "real", "when it was waited for"),
+    Column("exit_code", "integer", "what it gave to exit; unknown when a signal ended it"),
+    Column("signal", "text", "the signal that ended it"),
+)

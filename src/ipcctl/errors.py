@@ -1,0 +1,65 @@
+"""Exit statuses, and the errors that carry one.
+
+The statuses are the shell's and the wrappers' of coreutils (env(1), timeout(1)), the same for every subcommand.
+"""
+
+from __future__ import annotations
+
+HELD = 0  # every check held, every job succeeded
+NO = 1  # the answer is no: a check failed, a job failed, a leak was found
+USAGE = 2
+TIMED_OUT = 124
+FAILED = 125  # ipcctl itself failed
+NOT_EXECUTABLE = 126
+NOT_FOUND = 127
+SIGNALLED = 128  # plus the signal's number
+
+MEANINGS = (
+    ("0", "all held, all succeeded"),
+    ("1", "the answer is no: a check failed, a job failed, it would block, a leak was found"),
+    ("2", "usage: a bad option, value or name"),
+    ("124", "timed out"),
+    ("125", "ipcctl itself failed"),
+    ("126", "the command was found and cannot be executed"),
+    ("127", "the command was not found"),
+    ("128+N", "ended by signal N"),
+)
+
+
+class IpcctlError(Exception):
+    """Something a user, a file or the kernel caused: told in one line, and it sets the exit status."""
+
+    status = FAILED
+
+
+class BadInput(IpcctlError):
+    """A value that was given is wrong; the message has the value, the limit and the remedy."""
+
+    status = USAGE
+
+
+class CannotStart(IpcctlError):
+    """A command could not be started; the status is 126 or 127, as the shell has it, or 125."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class OutputFailed(IpcctlError):
+    """The report could not be written: a full disk, a closed descriptor."""
+
+
+class ReaderGone(BaseException):
+    """Whoever read the output has closed it (EPIPE). Not an error: it ends ipcctl quietly."""
+
+
+class Interrupted(BaseException):
+    """A signal asked ipcctl to end.
+
+    A BaseException, as KeyboardInterrupt is, so that no `except Exception` on the way swallows it.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number

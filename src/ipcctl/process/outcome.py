@@ -1,0 +1,120 @@
+"""How one run of a command went: the wait status and the cost, decoded in one place."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from resource import struct_rusage
+from typing import Any
+
+from ..errors import FAILED, HELD, SIGNALLED, TIMED_OUT
+from ..report.report import Column
+
+RUN_COLUMNS = (
+    Column("argv", "list", "the command as it was started"),
+    Column("pid", "integer", "its process ID; unknown where it did not start"),
+    Column("started", "time", "when it was started"),
+    Column("wall_s", "real", "from its start until it was waited for"),
+    Column("user_s", "real", "processor time in its own code, its waited-for children's included"),
+    Column("system_s", "real", "processor time in the kernel on its behalf, its waited-for children's included"),
+    Column("cpu_percent", "real", "processor time by wall time; over 100 on several processors"),
+    Column("max_rss_kib", "integer", "the most memory resident at once in it or in one of its waited-for children"),
+    Column("max_rss_below_kib", "integer", "set when max_rss_kib is unknown: all that is known is, less than this"),
+    Column("minor_faults", "integer", "page faults that needed no reading from a device"),
+    Column("major_faults", "integer", "page faults that did"),
+    Column("voluntary_switches", "integer", "times it gave up the processor to wait"),
+    Column("involuntary_switches", "integer", "times the processor was taken from it"),
+    Column("exit_code", "integer", "what it gave to exit; unknown when a signal ended it"),
+    Column("signal", "text", "the signal that ended it"),
+    Column("core_dumped", "boolean", "whether the kernel wrote a core file"),
+    Column("timed_out", "boolean", "whether it was ended because its time was up"),
+    Column("start_error", "text", "why it could not be started"),
+)
+OUTPUT_COLUMNS = (
+    Column("stdout", "text", "with --capture: what it wrote to its standard output"),
+    Column("stderr", "text", "with --capture: what it wrote to its standard error"),
+)
+
+
+@dataclass
+class RunRecord:
+    """One run of one command. Times in seconds; memory in KiB; what is not known is None.
+
+    `status` is the exit status a shell would report: 128 + N when signal N ended it, 126 or 127 when it did not start.
+    """
+
+    argv: list[str]
+    pid: int | None = None
+    started: float | None = None
+    wall_s: float | None = None
+    user_s: float | None = None
+    system_s: float | None = None
+    cpu_percent: float | None = None
+    max_rss_kib: int | None = None
+    max_rss_below_kib: int | None = None
+    minor_faults: int | None = None
+    major_faults: int | None = None
+    voluntary_switches: int | None = None
+    involuntary_switches: int | None = None
+    exit_code: int | None = None
+    signal: str | None = None
+    core_dumped: bool = False
+    timed_out: bool = False
+    start_error: str | None = None
+    stdout: str | None = None
+    stderr: str | None = None
+    status: int = FAILED
+
+    def ended(self, wait_status: int, usage: struct_rusage, wall_s: float, floor_kib: int) -> None:
+        """Fill in what wait4(2) told.
+
+        `floor_kib` is the spawning process's own peak memory: the kernel starts a child's ru_maxrss from it, so that
+        a figure at or below it says nothing of the command.
+        """
+        self.exit_code, self.signal, self.core_dumped = decode(wait_status)
+        self.status = TIMED_OUT if self.timed_out else shell_status(wait_status)
+        self.wall_s = round(wall_s, 6)
+        self.user_s, self.system_s = round(usage.ru_utime, 6), round(usage.ru_stime, 6)
+        self.cpu_percent = round(100 * (usage.ru_utime + usage.ru_stime) / wall_s, 1) if wall_s > 0 else None
+        if usage.ru_maxrss > floor_kib:
+            self.max_rss_kib = usage.ru_maxrss
+        else:
+            self.max_rss_below_kib = floor_kib
+        self.minor_faults, self.major_faults = usage.ru_minflt, usage.ru_majflt
+        self.voluntary_switches, self.involuntary_switches = usage.ru_nvcsw, usage.ru_nivcsw
+
+    def row(self) -> dict[str, Any]:
+        """The record as a row of RUN_COLUMNS (and OUTPUT_COLUMNS)."""
+        return vars(self)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it ran and gave 0."""
+        return self.status == HELD
+
+
+def decode(wait_status: int) -> tuple[int | None, str | None, bool]:
+    """The exit code, the signal's name and whether a core was dumped, from a wait status (wait(2))."""
+    if os.WIFSIGNALED(wait_status):
+        return None, signal_name(os.WTERMSIG(wait_status)), os.WCOREDUMP(wait_status)
+    return os.WEXITSTATUS(wait_status), None, False
+
+
+def shell_status(wait_status: int) -> int:
+    """The exit status that a shell reports for a wait status: the code, or 128 + the signal's number."""
+    if os.WIFSIGNALED(wait_status):
+        return SIGNALLED + os.WTERMSIG(wait_status)
+    return os.WEXITSTATUS(wait_status)
+
+
+def signal_name(number: int) -> str:
+    """SIGTERM for 15; a real-time signal is named from the nearer end of its range, as kill -l does."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        low = number - signal.SIGRTMIN
+        high = signal.SIGRTMAX - number
+        if low < 0:
+            return f"SIG{number}"
+        return f"SIGRTMIN+{low}" if low <= high else f"SIGRTMAX-{high}"

@@ -1,0 +1,24 @@
+"""Attributes of this process that only prctl(2) sets."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+PR_GET_CHILD_SUBREAPER = 37
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def prctl(option: int, value: int) -> None:
+    """Call prctl(2). Raises OSError."""
+    if _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+def set_child_subreaper(on: bool = True) -> None:
+    """Make this process the adopter of every descendant that loses its parent (PR_SET_CHILD_SUBREAPER(2const))."""
+    prctl(PR_SET_CHILD_SUBREAPER, int(on))

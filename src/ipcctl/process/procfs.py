@@ -1,0 +1,156 @@
+"""What /proc says of a process, one read a file.  See proc(5).
+
+Whatever is read here may be gone before it is read: then the answer is None, never an error. What belongs to
+another user and may not be read is None as well.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import NamedTuple
+
+TICKS = os.sysconf("SC_CLK_TCK")  # a second, for the times in /proc/PID/stat
+PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
+
+STATES = {
+    "R": "running or ready to run",
+    "S": "waiting for an event (interruptible sleep)",
+    "D": "waiting, not to be interrupted (usually for a device)",
+    "T": "stopped by a signal",
+    "t": "stopped by a debugger",
+    "Z": "zombie: exited, not waited for",
+    "X": "dead",
+    "I": "idle kernel thread",
+    "P": "parked",
+    "W": "paging",
+    "K": "wakekill",
+}
+
+
+class Stat(NamedTuple):
+    """The fields of /proc/PID/stat that ipcctl uses, in the kernel's units."""
+
+    pid: int
+    name: str  # comm: at most 15 bytes, any bytes
+    state: str
+    ppid: int
+    pgrp: int
+    session: int
+    tty_nr: int
+    tpgid: int
+    flags: int
+    minor_faults: int
+    major_faults: int
+    user_ticks: int
+    system_ticks: int
+    nice: int
+    threads: int
+    start_ticks: int  # since boot: with the PID it names one process for good
+    rss_pages: int
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since it started."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - self.start_ticks / TICKS
+
+
+def parse_stat(raw: bytes) -> Stat:
+    """Parse one /proc/PID/stat.
+
+    The name stands in parentheses and may itself hold parentheses, spaces and newlines: it ends at the last ")".
+    """
+    opened, closed = raw.index(b"("), raw.rindex(b")")
+    name = raw[opened + 1 : closed].decode("utf-8", "surrogateescape")
+    f = raw[closed + 2 :].split(b" ", 23)  # f[0] is field 3 of proc(5)
+    return Stat(
+        int(raw[:opened]), name, f[0].decode("ascii"),
+        int(f[1]), int(f[2]), int(f[3]), int(f[4]), int(f[5]), int(f[6]), int(f[7]), int(f[9]),
+        int(f[11]), int(f[12]), int(f[16]), int(f[17]), int(f[19]), int(f[21]),
+    )  # fmt: skip
+
+
+def read(path: str, most: int = 1 << 16) -> bytes | None:
+    """The whole of a small file under /proc; None where it is gone or not to be read by us."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except (FileNotFoundError, PermissionError, ProcessLookupError):
+        return None
+    try:
+        raw = os.read(descriptor, most)
+        while len(raw) == most:  # an argument vector may be megabytes
+            most *= 4
+            raw += os.read(descriptor, most - len(raw))
+        return raw
+    except (ProcessLookupError, PermissionError):  # it ended between open and read
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def stat_of(pid: int) -> Stat | None:
+    """The record of one process; None when there is none."""
+    raw = read(f"/proc/{pid}/stat")
+    return parse_stat(raw) if raw else None
+
+
+def pids() -> list[int]:
+    """Every process there is, by PID."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def all_stats() -> list[Stat]:
+    """The record of every process that could be read."""
+    return [stat for stat in map(stat_of, pids()) if stat]
+
+
+def argv_of(pid: int) -> list[str] | None:
+    """A process's argument vector; empty for a zombie and for a kernel thread."""
+    raw = read(f"/proc/{pid}/cmdline")
+    return None if raw is None else split_argv(raw)
+
+
+def split_argv(raw: bytes) -> list[str]:
+    """The arguments in a /proc/PID/cmdline."""
+    if not raw:
+        return []
+    return raw.removesuffix(b"\0").decode("utf-8", "surrogateescape").split("\0")
+
+
+def status_of(pid: int) -> dict[str, str]:
+    """The fields of /proc/PID/status by name; {} when there is no such process."""
+    raw = read(f"/proc/{pid}/status") or b""
+    lines = raw.decode("utf-8", "surrogateescape").splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def kib(value: str | None) -> int | None:
+    """The number in a field such as `VmHWM: 13500 kB`."""
+    return int(value.split()[0]) if value else None
+
+
+def peak_rss_kib(pid: int | str = "self") -> int | None:
+    """The most memory that was resident at once (VmHWM); None for a zombie, which has none."""
+    raw = read(f"/proc/{pid}/status") or b""
+    at = raw.find(b"VmHWM:")
+    return int(raw[at + 6 : raw.index(b"kB", at)]) if at >= 0 else None
+
+
+def children_of(pid: int) -> list[int]:
+    """The children of one process, zombies among them.
+
+    /proc/PID/task/TID/children is there only in kernels configured for it: else every process is asked for its parent.
+    """
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    listed = [read(f"/proc/{pid}/task/{thread}/children") for thread in threads]
+    if listed and all(each is not None for each in listed):
+        return [int(child) for each in listed if each for child in each.split()]
+    return [stat.pid for stat in all_stats() if stat.ppid == pid]
+
+
+def started_at(stat: Stat) -> float:
+    """When a process started, in seconds since the epoch."""
+    return time.time() - stat.age_s

@@ -1,0 +1,182 @@
+"""Run a command, or copies of it at once, and record truthfully how each went.
+
+    block the signals ─► become subreaper ─► spawn ─► wait: a child ended   ─► record it
+                                                            a signal came   ─► hand it on
+                                                            time is up      ─► end the whole tree
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ..errors import HELD, SIGNALLED, CannotStart
+from ..report.report import Event
+from .outcome import RunRecord
+from .procfs import peak_rss_kib
+from .signals import ENDING, SI_KERNEL, Signals
+from .spawn import spawn
+from .stop import end_descendants
+
+# The kernel counts resident pages a processor, and folds the counts late: by so much may two readings differ.
+PEAK_NOISE_KIB = 256
+
+
+@dataclass
+class Run:
+    """Copies of one command, run at once by this process, which becomes a child subreaper for it.
+
+    timeout_s: end them all after so long. grace_s: between TERM and KILL. capture: keep their output in the records
+    (in memory files, so that a daemon which holds on to its output delays nobody).
+    """
+
+    argv: Sequence[str]
+    copies: int = 1
+    timeout_s: float | None = None
+    grace_s: float = 5.0
+    capture: bool = False
+    records: list[RunRecord] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    asked_to_end: int | None = None  # the signal by which we were asked to
+    started: float = 0.0
+    wall_s: float = 0.0
+    _running: dict[int, tuple[RunRecord, float]] = field(default_factory=dict)
+    _captured: list[tuple[RunRecord, int, int]] = field(default_factory=list)
+    _floor_kib: int = 0
+    _begun: float = 0.0
+
+    def run(self) -> list[RunRecord]:
+        """Start the copies and see them to their end; one that cannot be started has its reason in its record."""
+        self._begun, self.started = time.monotonic(), time.time()
+        with Signals() as signals:
+            adopt_orphans()
+            try:
+                self._start(signals)
+                self._see_through(signals)
+            except BaseException:
+                end_descendants(signals, self._reap, self.grace_s)
+                raise
+        self._collect_output()
+        self.wall_s = round(time.monotonic() - self._begun, 6)
+        return self.records
+
+    @property
+    def status(self) -> int:
+        """The first status that is not 0; 128 + N when signal N made us end what would not end by itself."""
+        return next((each.status for each in self.records if each.status != HELD), HELD)
+
+    def _start(self, signals: Signals) -> None:
+        for _ in range(self.copies):
+            record = RunRecord(list(self.argv))
+            self.records.append(record)
+            redirect = self._capturing(record) if self.capture else {}
+            begun, record.started = time.monotonic(), round(time.time(), 6)
+            try:
+                record.pid = spawn(self.argv, redirect=redirect, mask=signals.mask_before)
+            except CannotStart as error:
+                record.start_error, record.status, record.started = str(error), error.status, None
+                continue
+            self._running[record.pid] = (record, begun)
+            self._event(record.pid, "start", "")
+        # Read after the last start: the peak that a child's ru_maxrss starts from is the one at its exec.
+        self._floor_kib = (peak_rss_kib() or 0) + PEAK_NOISE_KIB
+
+    def _capturing(self, record: RunRecord) -> dict[int, int]:
+        out, err = memory_file("stdout"), memory_file("stderr")
+        self._captured.append((record, out, err))
+        return {1: out, 2: err}
+
+    def _see_through(self, signals: Signals) -> None:
+        deadline = None if self.timeout_s is None else self._begun + self.timeout_s
+        kill_at: float | None = None
+        while self._reap_ours():
+            info = signals.wait(min(filter(None, (deadline, kill_at)), default=None))
+            if info is None:
+                self._time_is_up(signals, asked=kill_at is not None)
+                return
+            if info.si_signo != signal.SIGCHLD:
+                insisted = self._hand_on(info)
+                kill_at = kill_at or (time.monotonic() + self.grace_s if insisted else None)
+        if self.asked_to_end is not None:
+            end_descendants(signals, self._reap, self.grace_s)  # what the command left behind
+
+    def _time_is_up(self, signals: Signals, asked: bool) -> None:
+        """The command had its time, or had its grace period after a signal: end the tree."""
+        for record, _ in self._running.values():
+            record.timed_out = not asked
+            self._event(record.pid or 0, "time is up" if not asked else "grace is over", "")
+        ended_by_us = [record for record, _ in self._running.values()]
+        end_descendants(signals, self._reap, 0 if asked else self.grace_s, 0 if asked else signal.SIGTERM)
+        if asked and self.asked_to_end is not None:
+            for record in ended_by_us:
+                record.status = SIGNALLED + self.asked_to_end
+
+    def _hand_on(self, info: signal.struct_siginfo) -> bool:
+        """Hand a signal to the copies. Returns whether they must end by it, or be killed after the grace period.
+
+        A Ctrl-C went to the whole foreground process group, the copies with it: it is theirs to act on, as it is
+        without ipcctl (an editor, an interpreter's prompt); a second one from us would be one too many.
+        """
+        number, from_terminal = info.si_signo, info.si_code == SI_KERNEL
+        if number in ENDING:
+            self.asked_to_end = number
+        for pid in self._running:
+            if from_terminal and os.getpgid(pid) == os.getpgrp():
+                continue
+            os.kill(pid, number)  # a child of ours that was not waited for: the PID can be nobody else's
+            self._event(pid, "signal", signal.Signals(number).name)
+        return number in ENDING and not from_terminal
+
+    def _reap_ours(self) -> bool:
+        self._reap()
+        return bool(self._running)
+
+    def _reap(self) -> bool:
+        """Collect every child that has ended, adopted ones too; False when there is no child any more."""
+        while True:
+            try:
+                pid, wait_status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return False
+            if pid == 0:
+                return True
+            if pid in self._running:
+                record, begun = self._running.pop(pid)
+                record.ended(wait_status, usage, time.monotonic() - begun, self._floor_kib)
+                self._event(pid, "end", record.signal or f"exit {record.exit_code}")
+
+    def _event(self, pid: int, event: str, detail: str) -> None:
+        t_ms = round((time.monotonic() - self._begun) * 1000, 3)
+        self.events.append(Event(t_ms, pid, os.path.basename(self.argv[0]), event, detail))
+
+    def _collect_output(self) -> None:
+        for record, out, err in self._captured:
+            record.stdout, record.stderr = contents(out), contents(err)
+
+
+def adopt_orphans() -> None:
+    """Become the adopter of all that we start, where the kernel lets us (prctl); without it a daemon may escape."""
+    from .prctl import set_child_subreaper
+
+    with contextlib.suppress(OSError):
+        set_child_subreaper()
+
+
+def memory_file(name: str) -> int:
+    """A file in memory (memfd_create(2)) to which every write is appended, whoever else holds it (O_APPEND)."""
+    import fcntl
+
+    descriptor = os.memfd_create(name)
+    fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_APPEND)
+    return descriptor
+
+
+def contents(descriptor: int) -> str:
+    """All that a memory file holds, as text; then it is closed."""
+    with open(descriptor, "rb") as file:
+        file.seek(0)
+        return file.read().decode("utf-8", "surrogateescape")

@@ -1,0 +1,47 @@
+"""Signals as events to wait for, beside the ends of children: one place to wait, no handler, no race.
+
+The signals are blocked, and taken with sigtimedwait(2) when we are ready for them; a child that ended is one of them
+(SIGCHLD). What a blocked signal would have done is then ours to decide.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterable
+from types import TracebackType
+
+SIG = signal.Signals
+# What a wrapper hands on. The stops of job control (TSTP, TTIN, TTOU) keep their effect on the wrapper itself.
+FORWARDED = (SIG.SIGHUP, SIG.SIGINT, SIG.SIGQUIT, SIG.SIGTERM, SIG.SIGUSR1, SIG.SIGUSR2, SIG.SIGCONT, SIG.SIGWINCH)
+ENDING = (SIG.SIGHUP, SIG.SIGINT, SIG.SIGTERM)  # those that ask a program to end
+SI_KERNEL = 0x80  # siginfo_t's si_code for a signal that the terminal made (Ctrl-C), not kill(2)
+
+
+class Signals:
+    """Blocks a set of signals while it is entered, and waits for them.
+
+    One that was ignored when we started (nohup, a shell's background job) stays ignored.
+    """
+
+    def __init__(self, wanted: Iterable[int] = FORWARDED) -> None:
+        self.waited_for = {number for number in wanted if signal.getsignal(number) is not signal.SIG_IGN}
+        self.waited_for.add(SIG.SIGCHLD)
+        self.mask_before: set[int] = set()
+
+    def __enter__(self) -> Signals:
+        if signal.getsignal(SIG.SIGCHLD) is signal.SIG_IGN:
+            signal.signal(SIG.SIGCHLD, signal.SIG_DFL)  # inherited; with it the kernel would keep no wait status for us
+        self.mask_before = set(signal.pthread_sigmask(signal.SIG_BLOCK, self.waited_for))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, self.mask_before)
+
+    def wait(self, deadline: float | None = None) -> signal.struct_siginfo | None:
+        """The next signal; None once `deadline` (time.monotonic) has passed."""
+        if deadline is None:
+            return signal.sigwaitinfo(self.waited_for)
+        return signal.sigtimedwait(self.waited_for, max(deadline - time.monotonic(), 0))

@@ -1,0 +1,88 @@
+"""Start a command: posix_spawn(3), with what Python changed put back, and a failure told in the shell's terms."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from collections.abc import Iterable, Mapping, Sequence
+
+from ..errors import FAILED, NOT_EXECUTABLE, NOT_FOUND, CannotStart
+
+# The interpreter ignores these; a command expects to be ended by them.
+PUT_BACK = (signal.SIGPIPE, signal.SIGXFSZ)
+LIMITS = {
+    errno.EAGAIN: "the limit on processes is reached (ulimit -u, or pids.max of the cgroup); end some, or raise it",
+    errno.ENOMEM: "not enough memory to start a process",
+    errno.EMFILE: "the limit on open files is reached (ulimit -n); raise it",
+    errno.ENFILE: "the system's limit on open files is reached (fs.file-max)",
+}
+
+
+def spawn(
+    argv: Sequence[str],
+    *,
+    redirect: Mapping[int, int] | None = None,
+    mask: Iterable[int] = (),
+    environment: Mapping[str, str] | None = None,
+) -> int:
+    """Start `argv`, found on PATH, and return its PID.
+
+    `redirect` gives the command's descriptors by ours ({1: fd}); `mask` is the signal mask that it starts with.
+    Raises CannotStart with the status that a shell would give: 127 not found, 126 not executable, 125 for a limit.
+    """
+    actions = [(os.POSIX_SPAWN_DUP2, ours, its) for its, ours in (redirect or {}).items()]
+    env = os.environ if environment is None else environment
+    try:
+        return spawn_exactly(argv, actions, mask, env)
+    except OSError as error:
+        if error.errno == errno.ENOEXEC and (path := found(argv[0])):
+            # A script without #!: execvp(3) and every shell hand it to sh; posix_spawnp does not.
+            return spawn_exactly(["/bin/sh", path, *argv[1:]], actions, mask, env)
+        raise cannot_start(argv[0], error) from None
+    except ValueError as error:  # a NUL byte inside an argument
+        raise CannotStart(f"cannot start {argv[0]!r}: {error}", NOT_EXECUTABLE) from None
+
+
+def spawn_exactly(
+    argv: Sequence[str], actions: Sequence[tuple[int, int, int]], mask: Iterable[int], env: Mapping[str, str]
+) -> int:
+    """posix_spawnp(3) itself. Raises OSError."""
+    if not argv[0]:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    return os.posix_spawnp(argv[0], list(argv), env, file_actions=actions, setsigmask=mask, setsigdef=PUT_BACK)
+
+
+def found(name: str) -> str | None:
+    """The file that `name` stands for: as given when it has a slash, else the first on PATH."""
+    if "/" in name:
+        return name
+    places = os.environ.get("PATH", os.defpath).split(":")
+    paths = (os.path.join(place or ".", name) for place in places)
+    return next((path for path in paths if os.access(path, os.X_OK) and not os.path.isdir(path)), None)
+
+
+def cannot_start(name: str, error: OSError) -> CannotStart:
+    """The error in words, with the remedy and the status."""
+    if error.errno in LIMITS:
+        return CannotStart(f"cannot start {name!r}: {LIMITS[error.errno]}", FAILED)
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return CannotStart(f"cannot start {name!r}: {why_not_found(name)}", NOT_FOUND)
+    if os.path.isdir(name) and "/" in name:
+        return CannotStart(f"cannot start {name!r}: it is a directory; name a program", NOT_EXECUTABLE)
+    if isinstance(error, PermissionError):
+        why = "permission denied; is it executable (chmod +x), and may you search its directory?"
+        return CannotStart(f"cannot start {name!r}: {why}", NOT_EXECUTABLE)
+    if error.errno == errno.E2BIG:
+        why = f"its arguments and environment are longer than the kernel takes ({os.sysconf('SC_ARG_MAX')} bytes)"
+        return CannotStart(f"cannot start {name!r}: {why}", NOT_EXECUTABLE)
+    return CannotStart(f"cannot start {name!r}: {error.strerror}", NOT_EXECUTABLE)
+
+
+def why_not_found(name: str) -> str:
+    """Not found: the name, or the interpreter that its first line asks for."""
+    if not name:
+        return "the command is empty; name a program"
+    if os.path.exists(name) and "/" in name:
+        return "its interpreter (the #! line, or the ELF loader) was not found"
+    return "not found" if "/" in name else "not found on PATH; check the spelling, or give its path"

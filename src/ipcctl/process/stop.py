@@ -1,0 +1,109 @@
+"""End processes: TERM, a grace period, KILL, until nothing is left.
+
+    end_descendants: TERM ──► all have ended? ── grace over ──► STOP all, scan until none is new ──► KILL all ──► again
+
+A process that forks while it is being killed would outrun a scan: so what is found is stopped first, and killed when a
+scan finds nobody that still runs.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+from ..errors import IpcctlError
+from .procfs import Stat, stat_of
+from .signals import Signals
+from .tree import descendants
+
+KILL_WITHIN_S = 30.0  # only a process in an uninterruptible sleep outlives SIGKILL for so long
+SCAN_EVERY_S = 0.02  # while killing: what a process in its last moments forked may appear without any signal to us
+
+Reap = Callable[[], bool]  # collects the children that have ended; False when there is no child any more
+
+
+def send(process: Stat, number: int) -> bool:
+    """Send a signal to the very process that was seen, and to no later one that got its PID.
+
+    Returns whether it was sent: False when the process is gone, or is not ours to signal (kill(2) EPERM).
+    """
+    try:
+        handle = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return False
+    except OSError:  # no pidfd here (an old kernel, a seccomp profile)
+        return send_by_pid(process, number)
+    try:
+        now = stat_of(process.pid)
+        if now is None or now.start_ticks != process.start_ticks:
+            return False
+        signal.pidfd_send_signal(handle, number)
+        return True
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return send_by_pid(process, number)
+    finally:
+        os.close(handle)
+
+
+def send_by_pid(process: Stat, number: int) -> bool:
+    """As `send`, by PID and start time."""
+    now = stat_of(process.pid)
+    if now is None or now.start_ticks != process.start_ticks:
+        return False
+    try:
+        os.kill(process.pid, number)
+        return True
+    except (ProcessLookupError, PermissionError):
+        return False
+
+
+def alive_descendants() -> list[Stat]:
+    """The descendants of this process that still run (a zombie does not)."""
+    return [each for each in descendants(os.getpid()) if each.state not in "ZX"]
+
+
+def end_descendants(signals: Signals, reap: Reap, grace_s: float, first: int = signal.SIGTERM) -> None:
+    """End every descendant of this process and reap what falls to it; returns when none is left.
+
+    `first` is the polite signal; 0 sends none, and only waits for the grace period. This process must be a child
+    subreaper, so that nothing escapes by losing its parent, and `signals` be entered. Raises IpcctlError when something
+    outlives SIGKILL.
+    """
+    for each in alive_descendants() if first else ():
+        send(each, first)
+        if each.state == "T":
+            send(each, signal.SIGCONT)  # a stopped process acts on a signal only once it runs again
+    deadline = time.monotonic() + grace_s
+    while reap():
+        if signals.wait(deadline) is None:
+            return kill_descendants(signals, reap)
+    return None
+
+
+def kill_descendants(signals: Signals, reap: Reap) -> None:
+    """Kill every descendant of this process, those that fork meanwhile as well, and reap them."""
+    give_up = time.monotonic() + KILL_WITHIN_S
+    while reap():
+        freeze_descendants()
+        for each in alive_descendants():
+            send(each, signal.SIGKILL)
+        signals.wait(time.monotonic() + SCAN_EVERY_S)
+        if time.monotonic() > give_up:
+            left = ", ".join(f"{each.pid} ({each.name}, state {each.state})" for each in alive_descendants())
+            raise IpcctlError(f"these do not end even by SIGKILL: {left}")
+
+
+def freeze_descendants() -> None:
+    """Stop them all, until a scan finds none that was not stopped before."""
+    stopped: set[tuple[int, int]] = set()
+    while True:
+        running = [each for each in alive_descendants() if (each.pid, each.start_ticks) not in stopped]
+        if not running:
+            return
+        for each in running:
+            send(each, signal.SIGSTOP)
+            stopped.add((each.pid, each.start_ticks))

@@ -1,0 +1,124 @@
+"""Where the bytes of a report go: a descriptor or a file, every failed write accounted for."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+from ..errors import BadInput, OutputFailed, ReaderGone
+
+STDOUT, STDERR = 1, 2
+BUFFER = 1 << 16
+
+
+class Sink:
+    """A buffered writer to one descriptor.
+
+    The interpreter's own stdout is not used: its flush at exit would turn a full disk into a message that nobody
+    can act on, and a status that says all went well.
+    """
+
+    def __init__(self, descriptor: int, name: str) -> None:
+        self.descriptor = descriptor
+        self.name = name
+        self._buffer = bytearray()
+
+    @classmethod
+    def to_file(cls, path: str) -> Sink:
+        """Open `path` for writing, emptied. Raises BadInput when it cannot be opened."""
+        try:
+            return cls(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666), path)
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise BadInput(f"cannot write to {path!r}: {why}; give -o a file in a directory you may write to") from None
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person looks at it."""
+        return os.isatty(self.descriptor)
+
+    @property
+    def width(self) -> int | None:
+        """Columns of the terminal; None where it is none: then nothing is ever cut."""
+        try:
+            return os.get_terminal_size(self.descriptor).columns or None
+        except OSError:
+            return None
+
+    def write(self, text: str) -> None:
+        """Add text; bytes that came in by surrogateescape go out as they were."""
+        self._buffer += text.encode("utf-8", "surrogateescape")
+        if len(self._buffer) >= BUFFER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is buffered. Raises ReaderGone on EPIPE, OutputFailed on any other error (write(2))."""
+        try:
+            with memoryview(bytes(self._buffer)) as left:
+                self._buffer.clear()
+                while left:
+                    left = left[self._write_some(left) :]
+        except BrokenPipeError:
+            raise ReaderGone from None
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            remedy = "free some space" if full else "give it an open file or terminal, or use -o FILE"
+            raise OutputFailed(f"cannot write the report to {self.name}: {error.strerror}; {remedy}") from None
+
+    def _write_some(self, left: memoryview) -> int:
+        try:
+            return os.write(self.descriptor, left)
+        except BlockingIOError:  # whoever made this descriptor set O_NONBLOCK on it: wait until it takes more
+            import select
+
+            select.select([], [self.descriptor], [])
+            return 0
+
+
+def stdout() -> Sink:
+    """The standard output."""
+    return Sink(STDOUT, "standard output")
+
+
+def stderr() -> Sink:
+    """The standard error."""
+    return Sink(STDERR, "standard error")
+
+
+def say(line: str) -> None:
+    """Print one line on stderr, for a person; where stderr cannot be written there is nobody left to tell."""
+    try:
+        os.write(STDERR, (visible_line(line) + "\n").encode("utf-8", "surrogateescape"))
+    except OSError:
+        pass
+
+
+def visible_line(line: str) -> str:
+    """The text on one line, with nothing in it that a terminal would obey."""
+    return line if line.isprintable() else "".join(map(visible_char, line))
+
+
+def visible_char(char: str) -> str:
+    """The character, or its escape where it would not show: control characters, bidirectional marks, stray bytes."""
+    if char.isprintable():
+        return char
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8, as surrogateescape holds it
+        return f"\\x{code - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode("ascii")
+
+
+def guard_standard_descriptors() -> None:
+    """Fill those of 0, 1 and 2 that are closed, so that no pipe of ours lands there and is taken for the output.
+
+    What fills them refuses: reading from it or writing to it gives EBADF, as it did when it was closed. It is
+    close-on-exec, so that a command started from here finds them closed, as it would without ipcctl.
+    """
+    for descriptor, mode in ((0, os.O_WRONLY), (STDOUT, os.O_RDONLY), (STDERR, os.O_RDONLY)):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, mode | os.O_CLOEXEC)
+            if descriptor == STDOUT and sys.stdout is None:
+                sys.stdout = open(STDOUT, "w", closefd=False)  # noqa: SIM115 - it is the process's, for good

@@ -1,0 +1,49 @@
+"""Who ran when, drawn in the terminal: a lane a process, from its first event to its last."""
+
+from __future__ import annotations
+
+from .report import Event, Report
+from .sink import Sink, visible_line
+from .table import cut
+from .trace import lanes
+from .values import duration
+
+WIDTH = 100  # columns of the drawing where there is no terminal to fit
+NARROWEST_LANE = 16
+
+
+def write_timeline(report: Report, sink: Sink) -> None:
+    """Draw the events; the legend under each lane says what happened at each mark, and when."""
+    if not report.events:
+        sink.write(f"{report.concept}: no events to draw\n")
+        return
+    width = sink.width or WIDTH
+    lives = lanes(report.events)
+    heads = {key: visible_line(f"{key[1]} {key[0]}") for key in lives}
+    margin = max(map(len, heads.values()))
+    lane = max(width - margin - 3, NARROWEST_LANE)
+    first = min(each.t_ms for each in report.events)
+    span = max(each.t_ms for each in report.events) - first or 1.0
+    for key, events in lives.items():
+        sink.write(f"{heads[key]:>{margin}} │{drawn(events, first, span, lane)}│\n")
+        legend = f"{'':>{margin}} │{told(events, first)}"
+        sink.write((cut(legend, width) if sink.width else legend) + "\n")
+    ends = duration(span / 1000)
+    sink.write(f"{'':>{margin}} └0{ends:─>{lane - 1}}┘\n")
+
+
+def drawn(events: list[Event], first: float, span: float, lane: int) -> str:
+    """A lane: blank before the first event, ━ until the last, a mark ● where something happened."""
+    places = [min(int((each.t_ms - first) / span * lane), lane - 1) for each in events]
+    line = [" "] * lane
+    line[places[0] : places[-1] + 1] = "━" * (places[-1] + 1 - places[0])
+    for place in places:
+        line[place] = "●"
+    return "".join(line)
+
+
+def told(events: list[Event], first: float) -> str:
+    """The events in words: `1.20 ms exit 3`."""
+    return " · ".join(
+        visible_line(f"{duration((each.t_ms - first) / 1000)} {each.event} {each.detail}".rstrip()) for each in events
+    )

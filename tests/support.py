@@ -1,0 +1,131 @@
+"""What the tests are made with: the real binary, waiting with a deadline, and what must not be left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+IPCCTL = str(Path(sys.executable).parent / "ipcctl")
+ROOT = Path(__file__).parent.parent
+DEADLINE_S = 30.0  # for what takes milliseconds, on a machine in great need
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def clean_environment(**changes: str | None) -> dict[str, str]:
+    """The environment without what would change ipcctl's output; a change of None removes the variable."""
+    unwanted = ("IPCCTL_", "PYTHONUNBUFFERED", "NO_COLOR", "COLUMNS")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
+    for name, value in changes.items():
+        env.pop(name, None)
+        if value is not None:
+            env[name] = value
+    return env
+
+
+def ipcctl(*args: str | bytes, env: dict[str, str] | None = None, text: bool = True, **how: Any) -> Any:
+    """Run the real binary to its end; stdin is empty, stdout and stderr are captured unless given otherwise."""
+    how.setdefault("stdin", subprocess.DEVNULL)
+    how.setdefault("stdout", subprocess.PIPE)
+    how.setdefault("stderr", subprocess.PIPE)
+    if text:
+        how |= {"encoding": "utf-8", "errors": "surrogateescape"}
+    how.setdefault("timeout", DEADLINE_S)
+    return subprocess.run([IPCCTL, *args], env=env or clean_environment(), check=False, **how)
+
+
+def report_of(done: Any, stream: str = "stdout") -> dict[str, Any]:
+    """The JSON report that a run wrote."""
+    found: dict[str, Any] = json.loads(getattr(done, stream))
+    return found
+
+
+def one_line(text: str) -> str:
+    """The text, asserted to be one line and no traceback."""
+    assert text.endswith("\n"), text
+    assert text.count("\n") == 1, text
+    assert "Traceback" not in text
+    return text.rstrip("\n")
+
+
+@contextlib.contextmanager
+def started(*args: str, **how: Any) -> Iterator[subprocess.Popen[str]]:
+    """The real binary, running; killed and waited for at the end of the block if it still is."""
+    how.setdefault("stdin", subprocess.DEVNULL)
+    how.setdefault("stdout", subprocess.PIPE)
+    how.setdefault("stderr", subprocess.PIPE)
+    env = how.pop("env", None) or clean_environment()
+    with subprocess.Popen([IPCCTL, *args], env=env, text=True, **how) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def wait_until(happened: Callable[[], Any], what: str = "") -> Any:
+    """What `happened` returns, once that is true; fails after a deadline, with `what` was waited for."""
+    end = time.monotonic() + DEADLINE_S
+    while not (found := happened()):
+        assert time.monotonic() < end, f"did not happen: {what or happened}"
+        os.sched_yield()
+    return found
+
+
+def state_of(pid: int) -> str:
+    """The state letter of a process, "" when there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2][:1].decode()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def runs(pid: int) -> bool:
+    """Whether the process is there and no zombie."""
+    return state_of(pid) not in ("", "Z", "X")
+
+
+def become_subreaper() -> None:
+    """Let whatever ipcctl leaves behind fall to this process, where it can be seen."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def children() -> list[int]:
+    """The children of this process, zombies too."""
+    me = str(os.getpid()).encode()
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            raw = Path(f"/proc/{name}/stat").read_bytes()
+            if raw.rpartition(b") ")[2].split()[1] == me:
+                found.append(int(name))
+    return found
+
+
+def end_children() -> list[str]:
+    """Kill and reap every child of this process; what they were."""
+    found = []
+    for pid in children():
+        with contextlib.suppress(OSError):
+            found.append(f"{pid} {state_of(pid)} {Path(f'/proc/{pid}/cmdline').read_bytes()!r}")
+            os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+    return found
+
+
+def descriptors() -> set[str]:
+    """The open descriptors of this process, with what they are."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found.add(f"{name} {os.readlink(f'/proc/self/fd/{name}')}")
+    return found

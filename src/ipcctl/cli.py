@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -70,8 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if argv is None else argv)
     try:
         status = cli.main(args, prog_name="ipcctl", standalone_mode=False)
-        if sys.stdout is not None:
-            sys.stdout.flush()  # help and version are click's to print: whether they arrived is known only now
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()  # help and version are click's to print: whether they arrived is known only now
         return status if isinstance(status, int) else errors.HELD
     except BaseException as error:
         return told(error, args)
@@ -103,7 +104,10 @@ def described(error: Exception) -> tuple[str, int]:
     if isinstance(error, click.ClickException):
         return " ".join(error.format_message().split()).rstrip("."), errors.USAGE
     if isinstance(error, OSError):
-        return f"{error.strerror or error}" + (f": {error.filename!r}" if error.filename else ""), errors.FAILED
+        what = errors.LIMITS.get(error.errno or 0) or error.strerror or str(error)
+        return what + (f": {error.filename!r}" if error.filename else ""), errors.FAILED
+    if isinstance(error, MemoryError):
+        return errors.LIMITS[errno.ENOMEM], errors.FAILED
     where = "set IPCCTL_TRACEBACK=1 to see where"
     return f"this should not happen: {type(error).__name__}: {error}; {where}", errors.FAILED
 

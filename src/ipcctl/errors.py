@@ -5,6 +5,8 @@ The statuses are the shell's and the wrappers' of coreutils (env(1), timeout(1))
 
 from __future__ import annotations
 
+import errno
+
 HELD = 0  # every check held, every job succeeded
 NO = 1  # the answer is no: a check failed, a job failed, a leak was found
 USAGE = 2
@@ -24,6 +26,14 @@ MEANINGS = (
     ("127", "the command was not found"),
     ("128+N", "ended by signal N"),
 )
+
+# What stands behind an error of a resource that ran out, and the remedy.
+LIMITS = {
+    errno.EAGAIN: "the limit on processes is reached (ulimit -u, or pids.max of the cgroup); end some, or raise it",
+    errno.ENOMEM: "there is not enough memory; end something, or ask for less",
+    errno.EMFILE: "the limit on open files is reached (ulimit -n); raise it",
+    errno.ENFILE: "the system's limit on open files is reached (fs.file-max); raise it",
+}
 
 
 class IpcctlError(Exception):

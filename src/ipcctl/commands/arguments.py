@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 MULTIPLES = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
@@ -65,6 +66,15 @@ class Sizes(click.ParamType):  # type: ignore[type-arg]
         if isinstance(value, list):
             return value
         return [Size().convert(each, param, ctx) for each in str(value).split(",")]
+
+
+def needs(what: str, there: bool, *names: str) -> None:
+    """Raise a usage error for an option of `names` that was given where `what` it goes with is not there."""
+    context = click.get_current_context()
+    for name in () if there else names:
+        if context.get_parameter_source(name) == ParameterSource.COMMANDLINE:
+            option = next(each for each in context.command.params if each.name == name)
+            raise click.UsageError(f"{option.opts[-1]} goes with {what}; leave it out here", context)
 
 
 class Wrapper(click.Command):

@@ -12,7 +12,7 @@ from ..report.options import output_options
 from ..report.output import Output
 from ..report.report import Column, Report
 from ..report.sink import say
-from .arguments import Seconds, Sizes, Wrapper
+from .arguments import Seconds, Sizes, Wrapper, needs
 
 RECORD = (Column("copy", "integer", "which of the copies, from 1"), *RUN_COLUMNS, *OUTPUT_COLUMNS)
 COST = (
@@ -61,10 +61,11 @@ def command(output: Output, argv: tuple[str, ...], cost: bool, trials: int, rss:
 
     With --cost, it measures what starting a process costs by each method.
     """
+    needs("--cost", cost, "rss")
+    needs("-- COMMAND", bool(argv), "copies", "timeout", "grace", "capture")
+    needs("the concept alone", not argv and not cost, "trials")
     if cost:
         return measure(output, argv, rss)
-    if rss is not None:
-        raise BadInput("--rss goes with --cost; add --cost")
     return run(output, argv, **how) if argv else show(output, trials)
 
 
@@ -99,7 +100,7 @@ def run(
     job = Run(argv, copies, timeout, grace, capture)
     records = job.run()
     failures = {each.start_error: None for each in records if each.start_error}
-    told_by_report = output.on_stderr and output.format != "table"
+    told_by_report = output.on_stderr and output.format != "table" and not output.quiet
     for message in () if told_by_report else failures:
         say(f"ipcctl fork: {message}")
     if output.on_stderr and output.format == "table" and len(failures) == 1 and not any(each.pid for each in records):

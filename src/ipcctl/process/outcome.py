@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import dataclass
-from resource import struct_rusage
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from ..errors import FAILED, HELD, SIGNALLED, TIMED_OUT
 from ..report.report import Column
+
+if TYPE_CHECKING:
+    from resource import struct_rusage
 
 RUN_COLUMNS = (
     Column("argv", "list", "the command as it was started"),
@@ -37,34 +39,34 @@ OUTPUT_COLUMNS = (
 )
 
 
-@dataclass
 class RunRecord:
     """One run of one command. Times in seconds; memory in KiB; what is not known is None.
 
     `status` is the exit status a shell would report: 128 + N when signal N ended it, 126 or 127 when it did not start.
     """
 
-    argv: list[str]
-    pid: int | None = None
-    started: float | None = None
-    wall_s: float | None = None
-    user_s: float | None = None
-    system_s: float | None = None
-    cpu_percent: float | None = None
-    max_rss_kib: int | None = None
-    max_rss_below_kib: int | None = None
-    minor_faults: int | None = None
-    major_faults: int | None = None
-    voluntary_switches: int | None = None
-    involuntary_switches: int | None = None
-    exit_code: int | None = None
-    signal: str | None = None
-    core_dumped: bool = False
-    timed_out: bool = False
-    start_error: str | None = None
-    stdout: str | None = None
-    stderr: str | None = None
-    status: int = FAILED
+    def __init__(self, argv: Sequence[str]) -> None:
+        self.argv = list(argv)
+        self.pid: int | None = None
+        self.started: float | None = None  # seconds since the epoch
+        self.wall_s: float | None = None
+        self.user_s: float | None = None
+        self.system_s: float | None = None
+        self.cpu_percent: float | None = None
+        self.max_rss_kib: int | None = None
+        self.max_rss_below_kib: int | None = None
+        self.minor_faults: int | None = None
+        self.major_faults: int | None = None
+        self.voluntary_switches: int | None = None
+        self.involuntary_switches: int | None = None
+        self.exit_code: int | None = None
+        self.signal: str | None = None
+        self.core_dumped: bool | None = None
+        self.timed_out = False
+        self.start_error: str | None = None
+        self.stdout: str | None = None
+        self.stderr: str | None = None
+        self.status = FAILED
 
     def ended(self, wait_status: int, usage: struct_rusage, wall_s: float, floor_kib: int) -> None:
         """Fill in what wait4(2) told.

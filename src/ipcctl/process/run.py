@@ -12,7 +12,6 @@ import os
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from ..errors import HELD, SIGNALLED, CannotStart
 from ..report.report import Event
@@ -20,13 +19,11 @@ from .outcome import RunRecord
 from .procfs import peak_rss_kib
 from .signals import ENDING, SI_KERNEL, Signals
 from .spawn import spawn
-from .stop import end_descendants
 
 # The kernel counts resident pages a processor, and folds the counts late: by so much may two readings differ.
 PEAK_NOISE_KIB = 256
 
 
-@dataclass
 class Run:
     """Copies of one command, run at once by this process, which becomes a child subreaper for it.
 
@@ -34,31 +31,38 @@ class Run:
     (in memory files, so that a daemon which holds on to its output delays nobody).
     """
 
-    argv: Sequence[str]
-    copies: int = 1
-    timeout_s: float | None = None
-    grace_s: float = 5.0
-    capture: bool = False
-    records: list[RunRecord] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-    asked_to_end: int | None = None  # the signal by which we were asked to
-    started: float = 0.0
-    wall_s: float = 0.0
-    _running: dict[int, tuple[RunRecord, float]] = field(default_factory=dict)
-    _captured: list[tuple[RunRecord, int, int]] = field(default_factory=list)
-    _floor_kib: int = 0
-    _begun: float = 0.0
+    def __init__(
+        self,
+        argv: Sequence[str],
+        copies: int = 1,
+        timeout_s: float | None = None,
+        grace_s: float = 5.0,
+        capture: bool = False,
+    ) -> None:
+        self.argv = argv
+        self.copies = copies
+        self.timeout_s = timeout_s
+        self.grace_s = grace_s
+        self.capture = capture
+        self.records: list[RunRecord] = []
+        self.events: list[Event] = []
+        self.asked_to_end: int | None = None  # the signal by which we were asked to
+        self.wall_s = 0.0
+        self._running: dict[int, tuple[RunRecord, float]] = {}
+        self._captured: list[tuple[RunRecord, int, int]] = []
+        self._floor_kib = 0
+        self._begun = 0.0
 
     def run(self) -> list[RunRecord]:
         """Start the copies and see them to their end; one that cannot be started has its reason in its record."""
-        self._begun, self.started = time.monotonic(), time.time()
+        self._begun = time.monotonic()
         with Signals() as signals:
             adopt_orphans()
             try:
                 self._start(signals)
                 self._see_through(signals)
             except BaseException:
-                end_descendants(signals, self._reap, self.grace_s)
+                self._end_all(signals)
                 raise
         self._collect_output()
         self.wall_s = round(time.monotonic() - self._begun, 6)
@@ -66,12 +70,12 @@ class Run:
 
     @property
     def status(self) -> int:
-        """The first status that is not 0; 128 + N when signal N made us end what would not end by itself."""
+        """The first status that is not 0. A copy that outlived its grace period after signal N counts as 128 + N."""
         return next((each.status for each in self.records if each.status != HELD), HELD)
 
     def _start(self, signals: Signals) -> None:
         for _ in range(self.copies):
-            record = RunRecord(list(self.argv))
+            record = RunRecord(self.argv)
             self.records.append(record)
             redirect = self._capturing(record) if self.capture else {}
             begun, record.started = time.monotonic(), round(time.time(), 6)
@@ -81,7 +85,7 @@ class Run:
                 record.start_error, record.status, record.started = str(error), error.status, None
                 continue
             self._running[record.pid] = (record, begun)
-            self._event(record.pid, "start", "")
+            self._event(record.pid, "start")
         # Read after the last start: the peak that a child's ru_maxrss starts from is the one at its exec.
         self._floor_kib = (peak_rss_kib() or 0) + PEAK_NOISE_KIB
 
@@ -92,28 +96,32 @@ class Run:
 
     def _see_through(self, signals: Signals) -> None:
         deadline = None if self.timeout_s is None else self._begun + self.timeout_s
-        kill_at: float | None = None
+        insisted = False
         while self._reap_ours():
-            info = signals.wait(min(filter(None, (deadline, kill_at)), default=None))
+            info = signals.wait(deadline)
             if info is None:
-                self._time_is_up(signals, asked=kill_at is not None)
+                self._time_is_up(signals, insisted)
                 return
-            if info.si_signo != signal.SIGCHLD:
-                insisted = self._hand_on(info)
-                kill_at = kill_at or (time.monotonic() + self.grace_s if insisted else None)
+            if info.si_signo != signal.SIGCHLD and self._hand_on(info) and not insisted:
+                insisted, deadline = True, time.monotonic() + self.grace_s
         if self.asked_to_end is not None:
-            end_descendants(signals, self._reap, self.grace_s)  # what the command left behind
+            self._end_all(signals)  # what the command left behind
 
-    def _time_is_up(self, signals: Signals, asked: bool) -> None:
-        """The command had its time, or had its grace period after a signal: end the tree."""
-        for record, _ in self._running.values():
-            record.timed_out = not asked
-            self._event(record.pid or 0, "time is up" if not asked else "grace is over", "")
-        ended_by_us = [record for record, _ in self._running.values()]
-        end_descendants(signals, self._reap, 0 if asked else self.grace_s, 0 if asked else signal.SIGTERM)
-        if asked and self.asked_to_end is not None:
-            for record in ended_by_us:
+    def _time_is_up(self, signals: Signals, insisted: bool) -> None:
+        """The command had its time, or (`insisted`) its grace period after a signal: end the tree."""
+        unfinished = [(pid, record) for pid, (record, _) in self._running.items()]
+        for pid, record in unfinished:
+            record.timed_out = not insisted
+            self._event(pid, "grace is over" if insisted else "time is up")
+        self._end_all(signals, had_grace=insisted)
+        if insisted and self.asked_to_end is not None:
+            for _, record in unfinished:
                 record.status = SIGNALLED + self.asked_to_end
+
+    def _end_all(self, signals: Signals, had_grace: bool = False) -> None:
+        from .stop import end_descendants  # most runs end by themselves
+
+        end_descendants(signals, self._reap, 0 if had_grace else self.grace_s, 0 if had_grace else signal.SIGTERM)
 
     def _hand_on(self, info: signal.struct_siginfo) -> bool:
         """Hand a signal to the copies. Returns whether they must end by it, or be killed after the grace period.
@@ -149,7 +157,7 @@ class Run:
                 record.ended(wait_status, usage, time.monotonic() - begun, self._floor_kib)
                 self._event(pid, "end", record.signal or f"exit {record.exit_code}")
 
-    def _event(self, pid: int, event: str, detail: str) -> None:
+    def _event(self, pid: int, event: str, detail: str = "") -> None:
         t_ms = round((time.monotonic() - self._begun) * 1000, 3)
         self.events.append(Event(t_ms, pid, os.path.basename(self.argv[0]), event, detail))
 

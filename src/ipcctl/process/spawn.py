@@ -7,16 +7,10 @@ import os
 import signal
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..errors import FAILED, NOT_EXECUTABLE, NOT_FOUND, CannotStart
+from ..errors import FAILED, LIMITS, NOT_EXECUTABLE, NOT_FOUND, CannotStart
 
 # The interpreter ignores these; a command expects to be ended by them.
 PUT_BACK = (signal.SIGPIPE, signal.SIGXFSZ)
-LIMITS = {
-    errno.EAGAIN: "the limit on processes is reached (ulimit -u, or pids.max of the cgroup); end some, or raise it",
-    errno.ENOMEM: "not enough memory to start a process",
-    errno.EMFILE: "the limit on open files is reached (ulimit -n); raise it",
-    errno.ENFILE: "the system's limit on open files is reached (fs.file-max)",
-}
 
 
 def spawn(

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from ..errors import IpcctlError
 from .procfs import Stat, stat_of
-from .signals import Signals
+from .signals import ENDING, Signals
 from .tree import descendants
 
 KILL_WITHIN_S = 30.0  # only a process in an uninterruptible sleep outlives SIGKILL for so long
@@ -70,8 +70,8 @@ def end_descendants(signals: Signals, reap: Reap, grace_s: float, first: int = s
     """End every descendant of this process and reap what falls to it; returns when none is left.
 
     `first` is the polite signal; 0 sends none, and only waits for the grace period. This process must be a child
-    subreaper, so that nothing escapes by losing its parent, and `signals` be entered. Raises IpcctlError when something
-    outlives SIGKILL.
+    subreaper, so that nothing escapes by losing its parent, and `signals` be entered; one that asks to end cuts the
+    grace period short. Raises IpcctlError when something outlives SIGKILL.
     """
     for each in alive_descendants() if first else ():
         send(each, first)
@@ -79,7 +79,8 @@ def end_descendants(signals: Signals, reap: Reap, grace_s: float, first: int = s
             send(each, signal.SIGCONT)  # a stopped process acts on a signal only once it runs again
     deadline = time.monotonic() + grace_s
     while reap():
-        if signals.wait(deadline) is None:
+        info = signals.wait(deadline)
+        if info is None or info.si_signo in ENDING:  # a second Ctrl-C: somebody is in a hurry
             return kill_descendants(signals, reap)
     return None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ..errors import BadInput
 from . import sink as sinks
@@ -14,18 +13,27 @@ from .sink import Sink
 HELP = "help"
 
 
-@dataclass
 class Output:
-    """How and where to write the report of one run."""
+    """How and where to write the report of one run; `asked` is the value of --columns."""
 
-    columns: Sequence[Column]
-    format: str = "table"
-    section: str | None = None
-    asked: str | None = None  # the value of --columns
-    header: bool = True
-    quiet: bool = False
-    path: str | None = None
-    _sink: Sink | None = None
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        format: str = "table",
+        section: str | None = None,
+        asked: str | None = None,
+        header: bool = True,
+        quiet: bool = False,
+        path: str | None = None,
+    ) -> None:
+        self.columns = columns
+        self.format = format
+        self.section = section
+        self.asked = asked
+        self.header = header
+        self.quiet = quiet
+        self.path = path
+        self._sink: Sink | None = None
 
     def open(self, beside_command: bool = False) -> None:
         """Settle where the report goes, before any work: stderr beside a user's command, or FILE, or stdout."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Row = dict[str, Any]
@@ -23,19 +22,20 @@ UNITS = {
 }
 
 
-@dataclass(frozen=True)
+# Plain classes, not dataclasses: making a dataclass costs a millisecond, and every start of ipcctl would pay for six.
 class Column:
     """One field of a row: its name (with its unit at the end), type, and what it means.
 
-    `kind` "time" is a moment, held as seconds since the epoch and written as ISO 8601 with the zone.
+    `kind` "time" is a moment, held as seconds since the epoch and written as ISO 8601 with the zone;
     "object" is what JSON nests, and other formats leave out unless it is asked for.
     `shown` says whether it is there when no columns are asked for.
     """
 
-    name: str
-    kind: Kind
-    help: str
-    shown: bool = True
+    def __init__(self, name: str, kind: Kind, help: str, shown: bool = True) -> None:
+        self.name = name
+        self.kind = kind
+        self.help = help
+        self.shown = shown
 
     @property
     def unit(self) -> str:
@@ -51,27 +51,29 @@ class Column:
         return self.name.removesuffix(end)
 
 
-@dataclass(frozen=True)
 class Check:
     """One statement of a concept, compared with what was seen in this run."""
 
-    id: str
-    statement: str
-    expected: str
-    observed: str
-    status: Status
-    reason: str | None = None
+    def __init__(
+        self, id: str, statement: str, expected: str, observed: str, status: Status, reason: str | None = None
+    ) -> None:
+        self.id = id
+        self.statement = statement
+        self.expected = expected
+        self.observed = observed
+        self.status = status
+        self.reason = reason
 
 
-@dataclass(frozen=True)
 class Event:
     """Something that a process did; `t_ms` counts from the start of the run."""
 
-    t_ms: float
-    pid: int
-    role: str
-    event: str
-    detail: str = ""
+    def __init__(self, t_ms: float, pid: int, role: str, event: str, detail: str = "") -> None:
+        self.t_ms = t_ms
+        self.pid = pid
+        self.role = role
+        self.event = event
+        self.detail = detail
 
 
 CHECK_COLUMNS = (
@@ -91,7 +93,6 @@ EVENT_COLUMNS = (
 )
 
 
-@dataclass
 class Report:
     """The whole of what a subcommand found.
 
@@ -99,14 +100,25 @@ class Report:
     comes. `columns` says what a row may have; a row may leave a column out, which reads as unknown (null).
     """
 
-    concept: str
-    columns: Sequence[Column]
-    ok: bool = True
-    summary: Row = field(default_factory=dict)
-    rows: Iterable[Row] = ()
-    checks: list[Check] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-    title: str = ""
+    def __init__(
+        self,
+        concept: str,
+        columns: Sequence[Column],
+        ok: bool = True,
+        summary: Row | None = None,
+        rows: Iterable[Row] = (),
+        checks: Sequence[Check] = (),
+        events: Sequence[Event] = (),
+        title: str = "",
+    ) -> None:
+        self.concept = concept
+        self.columns = columns
+        self.ok = ok
+        self.summary = {} if summary is None else summary
+        self.rows = rows
+        self.checks = checks
+        self.events = events
+        self.title = title or concept
 
     def columns_of(self, section: str) -> Sequence[Column]:
         """The column table of a section; the summary's is made from its own names and values."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Sequence
 
 from .report import CHECK_COLUMNS, Check, Column, Report, Row, tally
@@ -112,6 +111,8 @@ def fitted(
         widths[widest] -= 1
         spare -= 1
     if wrapped:
+        import textwrap
+
         return [["\n".join(textwrap.wrap(cell, widths[i])) for i, cell in enumerate(line)] for line in cells]
     return [[cut(cell, widths[i]) for i, cell in enumerate(line)] for line in cells]
 
@@ -127,7 +128,7 @@ def write_table(report: Report, page: Page, columns: Sequence[Column], section: 
         page.rows(columns, report.rows_of(section))
         return
     rows = list(report.rows)
-    page.title(report.title or report.concept)
+    page.title(report.title)
     if rows or not report.checks:
         page.rows(columns, rows)
     if report.checks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from .formats import to_json
@@ -30,7 +31,7 @@ def trace_events(report: Report) -> list[dict[str, Any]]:
     return found
 
 
-def lanes(events: list[Event]) -> dict[tuple[int, str], list[Event]]:
+def lanes(events: Sequence[Event]) -> dict[tuple[int, str], list[Event]]:
     """The events of each process in each role, in time; processes in the order in which they appeared."""
     found: dict[tuple[int, str], list[Event]] = {}
     for each in sorted(events, key=lambda event: event.t_ms):

@@ -114,6 +114,10 @@ def described(error: Exception) -> tuple[str, int]:
 
 def discard_stdout() -> None:
     """Let nothing that stdout still holds be written: at exit the interpreter would fail on it once more."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.close(null)
+    try:
+        null = os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # no descriptor left: closing serves as well
+        os.close(1)
+    else:
+        os.dup2(null, 1)
+        os.close(null)

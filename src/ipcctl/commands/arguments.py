@@ -90,6 +90,8 @@ class Wrapper(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click has it, but for a `--` that nothing follows."""
-        if args and args[-1] == "--" and "--" not in args[:-1]:
+        dashes_last = args[-1:] == ["--"]
+        rest = super().parse_args(ctx, args)
+        if dashes_last and not ctx.params.get("argv"):
             raise click.UsageError("no command after --; name one, or leave the -- out to see the concept", ctx)
-        return super().parse_args(ctx, args)
+        return rest

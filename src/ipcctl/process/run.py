@@ -62,6 +62,7 @@ class Run:
                 self._start(signals)
                 self._see_through(signals)
             except BaseException:
+                self._collect_output()  # where descriptors ran out, ending the rest needs some
                 self._end_all(signals)
                 raise
         self._collect_output()
@@ -90,7 +91,12 @@ class Run:
         self._floor_kib = (peak_rss_kib() or 0) + PEAK_NOISE_KIB
 
     def _capturing(self, record: RunRecord) -> dict[int, int]:
-        out, err = memory_file("stdout"), memory_file("stderr")
+        out = memory_file("stdout")
+        try:
+            err = memory_file("stderr")
+        except OSError:
+            os.close(out)
+            raise
         self._captured.append((record, out, err))
         return {1: out, 2: err}
 
@@ -162,7 +168,8 @@ class Run:
         self.events.append(Event(t_ms, pid, os.path.basename(self.argv[0]), event, detail))
 
     def _collect_output(self) -> None:
-        for record, out, err in self._captured:
+        while self._captured:
+            record, out, err = self._captured.pop()
             record.stdout, record.stderr = contents(out), contents(err)
 
 

@@ -29,7 +29,7 @@ def duration(seconds: float) -> str:
         return f"{seconds * 1e6:.0f} µs" if size else "0 s"
     if size < 1:
         return f"{seconds * 1e3:.3g} ms" if size < 0.9995 else "1.00 s"
-    if size < 60:
+    if size < 59.995:
         return f"{seconds:.2f} s"
     minutes, rest = divmod(round(size), 60)
     hours, minutes = divmod(minutes, 60)

@@ -1,0 +1,197 @@
+"""Make the man pages from the commands themselves: options, columns, checks, exit statuses.
+
+    python tools/make_man.py man            write them into man/
+    python tools/make_man.py --check man    exit 1 when one there is stale, missing, or of a command that is gone
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+from click_man.man import ManPage
+
+from ipcctl import __version__
+from ipcctl.cli import COMMANDS, cli
+from ipcctl.demos import CONCEPTS
+from ipcctl.demos.stage import Demonstration
+from ipcctl.errors import MEANINGS
+from ipcctl.report.report import Column
+
+ROOT = Path(__file__).parent.parent
+FORMATS = (
+    ("table", "for reading: sections with titles, values rounded, fitted to the terminal, cut nowhere else"),
+    ("json", "one object, the whole report: concept, ok, summary, rows, checks, events"),
+    ("jsonl, csv, tsv", "the rows, one a line, as they come; tsv writes backslash, tab and newline as \\\\, \\t, \\n"),
+    ("shell", "the summary as CONCEPT_FIELD='value', safe to eval"),
+    ("markdown, html", "tables of raw values"),
+    ("timeline", "who ran when, drawn in the terminal"),
+    ("trace", "Chrome trace events, for Perfetto"),
+)
+FORMATS_NOTE = (
+    "Machine formats carry raw values in base units, with the unit at the end of the field's name; times are ISO 8601 "
+    "with the zone; what is unknown is null, or an empty field. Text that is not UTF-8 keeps its bytes (in JSON as "
+    "\\udcXX). A script should name the columns that it reads."
+)
+ENVIRONMENT = (
+    ("IPCCTL_FORMAT", "the format, where --format is not given"),
+    ("NO_COLOR", "when set to anything, no colours on a terminal"),
+    ("IPCCTL_TRACEBACK", "when set to anything, an error ends with the place where it arose"),
+)
+
+
+def roff(text: str) -> str:
+    """Text as troff prints it: backslashes, hyphens, and lines that begin like a request."""
+    for char, escape in (("\\", "\\e"), ("-", "\\-"), ("'", "\\(aq"), ("…", "\\&...")):
+        text = text.replace(char, escape)
+    return re.sub(r"^\.", r"\\&.", text, flags=re.MULTILINE)
+
+
+def items(pairs: Sequence[tuple[str, str]]) -> str:
+    """A list of terms with what they mean."""
+    return "\n".join(f".TP\n\\fB{roff(term)}\\fP\n{roff(meaning)}" for term, meaning in pairs)
+
+
+def section(title: str, *bodies: str) -> str:
+    """A section, or nothing where it has no body."""
+    body = "\n".join(filter(None, bodies))
+    return f".SH {title}\n{body}\n" if body else ""
+
+
+def column_help(column: Column) -> str:
+    """A column's meaning, with its type and unit."""
+    kind = f"{column.kind}, {column.unit}" if column.unit else column.kind
+    return f"({kind}) {column.help}" + ("" if column.shown else "; only when asked for")
+
+
+def columns(command: click.Command) -> str:
+    """The column tables of a command."""
+    tables: dict[str, Sequence[Column]] = getattr(command.callback, "tables", {})
+    parts = []
+    for title, table in tables.items():
+        if len(tables) > 1:
+            parts.append(f".SS Of {roff(title)}")
+        parts.append(items([(each.name, column_help(each)) for each in table]))
+    return "\n".join(parts)
+
+
+def checks(name: str) -> str:
+    """The checks of a concept's demonstration."""
+    if name not in CONCEPTS:
+        return ""
+    module = __import__(f"ipcctl.demos.{name.replace('-', '_')}", fromlist=["demonstration"])
+    demonstration: Demonstration = module.demonstration
+    return items([(id, statement) for id, statement, _ in demonstration.checks])
+
+
+def description(command: click.Command) -> str:
+    """The help's paragraphs, each filled by troff; \\b paragraphs as they stand."""
+    paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
+    return "\n.PP\n".join(
+        f".nf\n{roff(each.removeprefix(chr(8)).strip(chr(10)))}\n.fi" if each.startswith("\b") else roff(each)
+        for each in paragraphs
+    )
+
+
+def option_items(context: click.Context) -> str:
+    """The options with their help."""
+    records = [each.get_help_record(context) for each in context.command.get_params(context)]
+    return items([record for record in records if record])
+
+
+class Page(ManPage):  # type: ignore[misc]
+    """A man page of click-man's, whose date is the version's and not the day's: the same source gives the same page."""
+
+    def __init__(self, context: click.Context, summary: str) -> None:
+        super().__init__(context.command_path)
+        self.context = context
+        self.short_help = roff(summary)
+        self.version = f"ipcctl {__version__}"
+        self.date = released()
+
+    def __str__(self) -> str:
+        """The whole page."""
+        title = self.command.replace(" ", "-")
+        command = self.context.command
+        usage = " ".join(command.collect_usage_pieces(self.context))
+        return "".join(
+            [
+                f'.TH "{title.upper()}" "1" "{self.date}" "{self.version}" "ipcctl manual"\n',
+                section("NAME", f"{roff(title)} \\- {self.short_help}"),
+                section("SYNOPSIS", f".B {roff(self.command)}\n{roff(usage)}"),
+                section("DESCRIPTION", description(command)),
+                section("SUBCOMMANDS", self._subcommands()),
+                section("OPTIONS", option_items(self.context)),
+                section("COLUMNS", columns(command)),
+                section("CHECKS", checks(self.command.removeprefix("ipcctl "))),
+                section("FORMATS", items(FORMATS), ".PP", roff(FORMATS_NOTE)),
+                section("EXIT STATUS", items(MEANINGS)),
+                section("ENVIRONMENT", items(ENVIRONMENT)),
+                section("SEE ALSO", self._see_also()),
+            ]
+        )
+
+    def _subcommands(self) -> str:
+        below = getattr(self.context.command, "list_commands", None)
+        if below is None:
+            return ""
+        if self.context.command is cli:
+            return items(list(COMMANDS.items()))
+        found = [(name, self.context.command.get_command(self.context, name)) for name in below(self.context)]
+        return items([(name, each.get_short_help_str(200)) for name, each in found])
+
+    def _see_also(self) -> str:
+        others = [f"ipcctl-{name}" for name in COMMANDS] if self.context.command is cli else ["ipcctl"]
+        return ",\n".join(f".BR {roff(name)} (1)" for name in others).replace(",\n", " ,\n")
+
+
+def released() -> str:
+    """The date of the newest version in the change log."""
+    found = re.search(r"^## .*(\d{4}-\d\d-\d\d)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert found, "CHANGELOG.md has no dated version"
+    return found[1]
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    """Every page: its file's name and its text."""
+    context = click.Context(cli, info_name="ipcctl")
+    yield "ipcctl.1", str(Page(context, "processes and inter-process communication, shown and put to work"))
+    for name, summary in COMMANDS.items():
+        command = cli.get_command(context, name)
+        assert command is not None
+        yield from pages_of(click.Context(command, info_name=name, parent=context), summary)
+
+
+def pages_of(context: click.Context, summary: str) -> Iterator[tuple[str, str]]:
+    """A command's page, and those of the commands below it."""
+    yield context.command_path.replace(" ", "-") + ".1", str(Page(context, summary))
+    if isinstance(context.command, click.Group):
+        for name in context.command.list_commands(context):
+            below = context.command.get_command(context, name)
+            assert below is not None
+            yield from pages_of(click.Context(below, info_name=name, parent=context), below.get_short_help_str(200))
+
+
+def main(args: list[str]) -> int:
+    """Write the pages into a directory, or compare them with it."""
+    check = "--check" in args
+    directory = Path(args[-1])
+    wanted = dict(pages())
+    if not check:
+        directory.mkdir(exist_ok=True)
+        for name, text in wanted.items():
+            (directory / name).write_text(text)
+        return 0
+    there = {path.name: path.read_text() for path in directory.glob("*.1")}
+    stale = sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
+    for name in stale:
+        print(f"{directory / name} is stale; run make man", file=sys.stderr)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -36,6 +36,7 @@ from .stage import (
     state_of,
     stop_here,
     wait_for_state,
+    wait_until_it_ran,
     wait_until_stopped,
     wait_until_zombie,
 )
@@ -314,7 +315,7 @@ def states(stage: Stage) -> Evidence:
 
     Linux has no letter for new: what is new is in /proc for the first time, and ready to run (R) at once.
     """
-    line, end_of_spin, empty = stage.line(), stage.gate(), stage.gate()
+    end_of_spin, empty = stage.gate(), stage.gate()
     seen: list[str] = []
 
     def see(name: str, state: str) -> None:
@@ -325,11 +326,11 @@ def states(stage: Stage) -> Evidence:
     pid = os.fork()
     if pid == 0:
         with ending_child():
-            spin_then_wait(line, end_of_spin, empty)
+            spin_then_wait(end_of_spin, empty)
     stage.took_part(pid, "child")
     see("before", "there" if pid in there_before else "not there")
     see("new", wait_for_state(pid, "R"))
-    line.hear()  # its own first words: it has been on a processor
+    wait_until_it_ran(pid, seconds=0.001)
     see("running", wait_for_state(pid, "R"))
     end_of_spin.open()
     see("waiting", wait_for_state(pid, "S"))
@@ -346,9 +347,8 @@ def states(stage: Stage) -> Evidence:
     return Evidence(expected, ", ".join(seen))
 
 
-def spin_then_wait(line: Line, end_of_spin: Gate, empty: Gate) -> None:
+def spin_then_wait(end_of_spin: Gate, empty: Gate) -> None:
     """What the child does: be busy, then read from an empty pipe."""
-    line.tell("I run")
     while not end_of_spin.is_open():
         pass
     empty.wait()
@@ -526,10 +526,9 @@ def process_daemon(stage: Stage) -> Evidence:
     stage.took_part(other, "other Process")
     wait_for_state(daemon, "Z gone")
     stage.event(daemon, "end", "by its parent")
-    parent = wait_for_state(program.pid, "S Z gone")
-    seen = f"daemon ended, other in state {state_of(other)}, parent in state {parent}"
-    program.stdin.write("!")
-    program.stdin.flush()
+    other_state, parent_state = (wait_for_state(each, "S Z gone") for each in (other, program.pid))
+    seen = f"daemon ended, other in state {other_state}, parent in state {parent_state}"
+    os.write(program.stdin.fileno(), b"!")
     wait_status, out, _ = stage.ran(program)
     stage.event(other, "end", "as its parent waited")
     return Evidence(

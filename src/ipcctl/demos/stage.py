@@ -94,7 +94,7 @@ class Demonstration:
     def run(self, **options: Any) -> Report:
         """Perform the checks and report. This process becomes a child subreaper while they run."""
         spared = frozenset(children_of(os.getpid()))
-        with ending_what_was_started(spared):
+        with reserving_descriptors(), ending_what_was_started(spared):
             stage = Stage(options, spared)
             found = [stage.perform(*each) for each in self.checks]
         counts = tally(found)
@@ -135,7 +135,7 @@ class Stage:
             status = "held" if found.held else "failed"
             return Check(id, statement, text(found.expected), text(found.observed), status, found.reason)  # type: ignore[arg-type]
         except TooLong:
-            return Check(id, statement, "an end", "none", "failed", f"not done after {DEADLINE_S:.0f} s")
+            return Check(id, statement, "an end", "none", "failed", f"not done after {DEADLINE_S:g} s")
         except Exception as error:
             return told(error, id, statement)
         finally:
@@ -144,9 +144,10 @@ class Stage:
             self._clear()
 
     def _clear(self) -> None:
-        """End what the check left behind, and close what it opened."""
+        """Close what the check opened, and end what it left behind: that takes descriptors, which may be scarce."""
+        with contextlib.suppress(BrokenPipeError):  # what was still to be written to one that has ended
+            self._closing.close()
         sweep(self.spared)
-        self._closing.close()
 
     def more_time(self) -> None:
         """The check made progress: its deadline begins anew."""
@@ -215,7 +216,8 @@ class Stage:
         pipe = subprocess.PIPE
         argv = [sys.executable, "-I", "-S", "-c", source]  # -I: no PYTHONUNBUFFERED and the like; -S: starts faster
         program = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
-        self._closing.enter_context(program)
+        self._closing.enter_context(program)  # closes its pipes, and waits for it …
+        self._closing.callback(program.kill)  # … before which it is killed, if it still runs then
         self.took_part(program.pid, role)
         return program
 
@@ -388,6 +390,17 @@ def wait_for_state(pid: int, states: str, timeout_s: float | None = None) -> str
     raise TooLong
 
 
+def wait_until_it_ran(pid: int, seconds: float, timeout_s: float | None = None) -> None:
+    """Return once a process has been on a processor for so long from now. Raises TooLong."""
+    clock = ~pid << 3 | 2  # clock_getcpuclockid(3) of another process, which Python's time module has not
+    enough = time.clock_gettime(clock) + seconds
+    end = time.monotonic() + (DEADLINE_S if timeout_s is None else timeout_s)
+    while time.clock_gettime(clock) < enough:
+        if time.monotonic() > end:
+            raise TooLong
+        os.sched_yield()
+
+
 @contextlib.contextmanager
 def deadline(seconds: float) -> Iterator[None]:
     """Raise TooLong in the block when it takes longer (setitimer(2); a forked child does not inherit the timer)."""
@@ -402,6 +415,18 @@ def deadline(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+@contextlib.contextmanager
+def reserving_descriptors(count: int = 3) -> Iterator[None]:
+    """Keep some descriptors out of the block's reach, for the report after it: a check may use up all that are allowed."""
+    reserved: list[int] = []
+    try:
+        reserved += (os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(count))
+        yield
+    finally:
+        for each in reserved:
+            os.close(each)
 
 
 @contextlib.contextmanager

@@ -91,7 +91,8 @@ MUTATIONS = [
     (
         "process-record",
         "    earliest = time.clock_gettime(time.CLOCK_BOOTTIME)\n    pid = os.fork()\n",
-        "    pid = os.fork()\n    signal.sigtimedwait([], 0.1)\n    earliest = time.clock_gettime(time.CLOCK_BOOTTIME)\n",
+        "    pid = os.fork()\n    signal.sigtimedwait([], 0.1)\n"
+        "    earliest = time.clock_gettime(time.CLOCK_BOOTTIME)\n",
     ),
     ("states", "    os.kill(pid, signal.SIGSTOP)\n    wait_until_stopped(pid)\n", ""),
     ("states", "    while not end_of_spin.is_open():\n        pass\n", "    end_of_spin.wait()\n"),
@@ -109,7 +110,6 @@ MUTATIONS = [
     ("Process-attributes", "sys.exit(a + b)", "os.kill(os.getpid(), signal.SIGTERM)"),
     ("Process-attributes", '    gate.wait()\n    sys.exit', "    sys.exit"),
     ("Process-join-timeout", "process.join(timeout)", "gate.open() or process.join()"),
-    ("Process-join-timeout", "process.join(timeout)", "process.join(0)"),
     (
         "Process-own-memory",
         "process = Process(target=count_up, args=(line,))",

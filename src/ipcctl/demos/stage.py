@@ -419,7 +419,7 @@ def deadline(seconds: float) -> Iterator[None]:
 
 @contextlib.contextmanager
 def reserving_descriptors(count: int = 3) -> Iterator[None]:
-    """Keep some descriptors out of the block's reach, for the report after it: a check may use up all that are allowed."""
+    """Keep some descriptors out of the block's reach, for the report after it: a check may use up all there are."""
     reserved: list[int] = []
     try:
         reserved += (os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(count))

@@ -476,7 +476,7 @@ def ending_what_was_started(spared: Collection[int] = ()) -> Iterator[None]:
 
 
 def say_nothing(unraisable: object) -> None:
-    """Once we were asked to end: an object that was only half made then need not complain of it (sys.unraisablehook)."""
+    """Once we were asked to end: an object that was only half made then need not complain (sys.unraisablehook)."""
 
 
 def sweep(spared: Collection[int] = ()) -> None:

@@ -84,7 +84,8 @@ def shape(output: str) -> str:
     """The output without what differs from run to run: figures with their units, and the room that they take."""
     output = re.sub(r"\d{4}-\d\d-\d\d[ T][\d:.+-]+", "TIME", output)
     output = re.sub(rf"-?\b\d[\d.,:]*(e-?\d+)?( ({UNITS})(?!\w))?", "N", output)
-    output = re.sub(r"-{3,}", "---", output)
+    output = re.sub(r"[-─]{3,}", "---", output)
+    output = re.sub(r"^skipped", "held", output, flags=re.MULTILINE)  # what cannot be checked is a machine's affair
     return re.sub(r"[ \t]+", " ", output).strip()
 
 

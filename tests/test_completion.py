@@ -37,13 +37,14 @@ def completed(line: str) -> list[str]:
         ("ipcctl fork -f ", list(FORMATS)),
         ("ipcctl fork --format js", ["json", "jsonl"]),
         ("ipcctl fork --section ev", ["events"]),
-        ("ipcctl fork -c ma", ["max_rss_kib", "max_rss_below_kib"]),
+        ("ipcctl fork -c ma", ["max_rss_kib", "max_rss_below_kib", "major_faults"]),
         ("ipcctl fork -c pid,wall_s,us", ["pid,wall_s,user_s"]),
         ("ipcctl fork --section checks -c i", ["id"]),
         ("ipcctl fork -c he", ["help"]),
         ("ipcctl tour ", list(CONCEPTS)),
         (f"ipcctl tour {CONCEPTS[0]} ", list(CONCEPTS[1:])),
-        ("ipcctl nope ", []),
+        ("ipcctl nope ", list(COMMANDS)),  # and no word of error in the middle of the line that is being typed
+        ("ipcctl fork -- ", []),
     ],
 )
 def test_candidates(line: str, candidates: list[str]) -> None:

@@ -25,7 +25,7 @@ def completed(line: str) -> list[str]:
     env = clean_environment(_IPCCTL_COMPLETE="bash_complete", COMP_WORDS=line, COMP_CWORD=str(words))
     done = ipcctl(env=env)
     assert (done.returncode, done.stderr) == (0, "")
-    return [value.removeprefix("plain,") for value in done.stdout.splitlines()]
+    return [value.removeprefix("plain,") for value in done.stdout.split()]
 
 
 @pytest.mark.parametrize(

@@ -47,9 +47,10 @@ def python(clone: Path, version: str = "3, 11", without: tuple[str, ...] = (), n
     return program(clone / "bin" / name, PYTHON.format(real=sys.executable, version=version, without=list(without)))
 
 
-def make(clone: Path, *args: str) -> subprocess.CompletedProcess[str]:
+def make(clone: Path, *args: str, **environment: str | None) -> subprocess.CompletedProcess[str]:
     """Run make in the clone, its bin/ first on PATH."""
-    env = clean_environment(PATH=f"{clone}/bin:{os.environ['PATH']}", MAKEFLAGS=None, MAKELEVEL=None, PYTHON=None)
+    inherited = dict.fromkeys(("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHON", "VENV", "ARGS", "JOBS"))
+    env = clean_environment(PATH=f"{clone}/bin:{os.environ['PATH']}", **(inherited | environment))
     command = ["make", "--no-print-directory", *args]
     return subprocess.run(
         command, cwd=clone, env=env, capture_output=True, text=True, timeout=DEADLINE_S, check=False
@@ -156,7 +157,5 @@ def test_a_directory_that_is_no_environment_is_left_alone(clone: Path, place: st
 def test_modules_are_compiled_whatever_the_environment_says(clone: Path) -> None:
     python(clone)
     program(clone / "tour", '#!/bin/sh\necho "${PYTHONDONTWRITEBYTECODE-unset}"\n')
-    env = clean_environment(PATH=f"{clone}/bin:{os.environ['PATH']}", PYTHONDONTWRITEBYTECODE="1", MAKEFLAGS=None)
-    done = subprocess.run(["make", "demo"], cwd=clone, env=env, capture_output=True, text=True, check=False)
-    assert done.stdout == "unset\n"
+    assert make(clone, "demo", PYTHONDONTWRITEBYTECODE="1").stdout == "unset\n"
     assert "3, 11: -m compileall -q src" in log(clone)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 TICKS = os.sysconf("SC_CLK_TCK")  # a second, for the times in /proc/PID/stat
 PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
+PF_KTHREAD = 0x00200000  # in Stat.flags: a thread of the kernel, without memory of its own (linux/sched.h)
 
 STATES = {
     "R": "running or ready to run",
@@ -25,6 +26,14 @@ STATES = {
     "P": "parked",
     "W": "paging",
     "K": "wakekill",
+}
+MARKS = {
+    "<": "high priority (nice below 0)",
+    "N": "low priority (nice above 0)",
+    "L": "has pages locked into memory",
+    "s": "session leader",
+    "l": "has several threads",
+    "+": "in the foreground process group of its terminal",
 }
 
 
@@ -50,6 +59,11 @@ class Stat(NamedTuple):
     rss_pages: int
 
     @property
+    def in_kernel(self) -> bool:
+        """Whether it is a thread of the kernel, which runs no program."""
+        return bool(self.flags & PF_KTHREAD)
+
+    @property
     def age_s(self) -> float:
         """Seconds since it started."""
         return time.clock_gettime(time.CLOCK_BOOTTIME) - self.start_ticks / TICKS
@@ -60,11 +74,11 @@ def parse_stat(raw: bytes) -> Stat:
 
     The name stands in parentheses and may itself hold parentheses, spaces and newlines: it ends at the last ")".
     """
-    opened, closed = raw.index(b"("), raw.rindex(b")")
-    name = raw[opened + 1 : closed].decode("utf-8", "surrogateescape")
-    f = raw[closed + 2 :].split(b" ", 23)  # f[0] is field 3 of proc(5)
+    head, _, tail = raw.decode("utf-8", "surrogateescape").rpartition(") ")
+    pid, _, name = head.partition(" (")
+    f = tail.split(" ", 22)  # f[0] is field 3 of proc(5)
     return Stat(
-        int(raw[:opened]), name, f[0].decode("ascii"),
+        int(pid), name, f[0],
         int(f[1]), int(f[2]), int(f[3]), int(f[4]), int(f[5]), int(f[6]), int(f[7]), int(f[9]),
         int(f[11]), int(f[12]), int(f[16]), int(f[17]), int(f[19]), int(f[21]),
     )  # fmt: skip
@@ -92,6 +106,41 @@ def stat_of(pid: int) -> Stat | None:
     """The record of one process; None when there is none."""
     raw = read(f"/proc/{pid}/stat")
     return parse_stat(raw) if raw else None
+
+
+def marked_state(stat: Stat, locked: bool) -> str:
+    """The state letter and the marks after it, as ps(1) prints them under STAT.
+
+    `locked` is whether it has pages locked into memory, which its stat does not say (see has_locked_memory).
+    """
+    return "".join((
+        stat.state,
+        "<" if stat.nice < 0 else "N" if stat.nice > 0 else "",
+        "L" if locked else "",
+        "s" if stat.session == stat.pid else "",
+        "l" if stat.threads > 1 else "",
+        "+" if stat.tpgid == stat.pgrp else "",
+    ))  # fmt: skip
+
+
+def has_locked_memory(status: bytes) -> bool:
+    """Whether a /proc/PID/status tells of locked memory; one without memory, as of a zombie, has no such field."""
+    at = status.find(b"\nVmLck:")
+    return at >= 0 and status[at + 7 : status.index(b"kB", at)].strip() != b"0"
+
+
+def explained(stat: str) -> str:
+    """A STAT in words: `Ss+` is waiting, session leader, in the foreground."""
+    words = [STATES.get(stat[:1], "unknown"), *(MARKS.get(mark, "unknown") for mark in stat[1:])]
+    return "; ".join(f"{letter} {word}" for letter, word in zip(stat, words, strict=True))
+
+
+def owner_of(pid: int) -> int | None:
+    """The effective user ID of a process: the owner of its directory; None when it is gone."""
+    try:
+        return os.stat(f"/proc/{pid}").st_uid
+    except (FileNotFoundError, PermissionError, ProcessLookupError):
+        return None
 
 
 def pids() -> list[int]:

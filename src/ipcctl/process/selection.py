@@ -1,0 +1,88 @@
+"""Which of the system's processes are meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+
+from .listing import stats
+from .procfs import Stat, owner_of, pids
+from .tree import adopted, ancestors, descendants
+
+Keep = Callable[[Stat], bool]
+
+
+@dataclass
+class Selection:
+    """The processes that all of these are true of; what is None is not asked.
+
+    numbers: these PIDs. user: the effective user ID. states: the letters. name: found in the name. threads_over: more
+    threads. children_of, parents_of: below or above that PID. orphans: adopted (see process.tree). below: with each of
+    `numbers`, all its descendants.
+    """
+
+    numbers: Collection[int] = ()
+    user: int | None = None
+    states: Collection[str] | None = None
+    name: re.Pattern[str] | None = None
+    threads_over: int | None = None
+    children_of: int | None = None
+    parents_of: int | None = None
+    orphans: bool = False
+    below: bool = False
+    missing: list[int] = field(default_factory=list)  # those of the PIDs asked for that there are not
+
+    def stats(self) -> Iterator[Stat]:
+        """The processes meant, each as it is asked for where that can be; notes in `missing` who is not there."""
+        asked_for = [*self.numbers, *(each for each in (self.children_of, self.parents_of) if each is not None)]
+        if asked_for:
+            there = set(pids())  # /proc/N is there for a thread's number too: only the directory lists processes alone
+            self.missing = [each for each in dict.fromkeys(asked_for) if each not in there]
+        by_family = self.below or self.orphans or self.children_of is not None or self.parents_of is not None
+        found = self.of_family() if by_family else stats(self.named() if self.numbers else None)
+        keeps = self.keeps()
+        return filter(lambda stat: all(keep(stat) for keep in keeps), found) if keeps else found
+
+    def named(self) -> list[int]:
+        """The PIDs asked for that there are, in the order asked for."""
+        return [each for each in dict.fromkeys(self.numbers) if each not in self.missing]
+
+    def of_family(self) -> Iterator[Stat]:
+        """Those that are related as asked: for that every process must be known first."""
+        everyone = list(stats())
+        wanted = self.named_ones(everyone) if self.numbers else everyone
+        for relatives in self.relatives(everyone):
+            numbers = {each.pid for each in relatives}
+            wanted = [each for each in wanted if each.pid in numbers]
+        return iter(wanted)
+
+    def named_ones(self, everyone: list[Stat]) -> list[Stat]:
+        """The PIDs asked for, and what is below them where that is wanted."""
+        numbers = set(self.numbers)
+        if self.below:
+            numbers |= {stat.pid for each in self.numbers for stat in descendants(each, everyone)}
+        return [each for each in everyone if each.pid in numbers]
+
+    def relatives(self, everyone: list[Stat]) -> Iterator[list[Stat]]:
+        """For each relation asked for, those that have it."""
+        if self.children_of is not None:
+            yield descendants(self.children_of, everyone)
+        if self.parents_of is not None:
+            yield ancestors(self.parents_of, everyone)
+        if self.orphans:
+            yield adopted(everyone)
+
+    def keeps(self) -> list[Keep]:
+        """What to ask of a single process."""
+        states, name, threads_over, user = self.states, self.name, self.threads_over, self.user
+        found: list[Keep] = []
+        if states is not None:
+            found.append(lambda stat: stat.state in states)
+        if name is not None:
+            found.append(lambda stat: name.search(stat.name) is not None)
+        if threads_over is not None:
+            found.append(lambda stat: stat.threads > threads_over)
+        if user is not None:
+            found.append(lambda stat: owner_of(stat.pid) == user)
+        return found

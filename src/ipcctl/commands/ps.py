@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -27,9 +26,7 @@ WATCHED = ("table", "json", "jsonl", "csv", "tsv")
 CLEAR = "\x1b[H\x1b[2J"  # cursor home, erase the display (ECMA-48 CUP, ED)
 
 IN_WORDS = ("pid", "stat", "meaning", "command")
-EXPLAINED = tuple(
-    replace(each, shown=each.shown or each.name in IN_WORDS, in_table=each.name in IN_WORDS) for each in COLUMNS
-)
+EXPLAINED = tuple(each.but(each.shown or each.name in IN_WORDS, each.name in IN_WORDS) for each in COLUMNS)
 TREE = (
     *COLUMNS,
     Column("depth", "integer", "how many of those listed are above it"),
@@ -53,7 +50,7 @@ ZOMBIES = (
 TABLES = {
     "the list": COLUMNS,
     "--explain": EXPLAINED,
-    "--watch": tuple(replace(each, shown=True, in_table=False) if each is AT else each for each in COLUMNS),
+    "--watch": tuple(each.but(shown=True, in_table=False) if each is AT else each for each in COLUMNS),
     "--tree": TREE,
     "--tree, drawn": DRAWING,
     "--zombies": ZOMBIES,
@@ -198,10 +195,11 @@ class Listing:
         self.output = output
         self.tree, self.zombies, self.limit = asked["tree"], asked["zombies"], asked["limit"]
         self.sort = sort_keys(asked["sort"], ZOMBIES if self.zombies else COLUMNS)
+        states = "Z" if self.zombies else asked["states_wanted"]
+        same = ("user", "name", "threads_over", "children_of", "parents_of", "orphans")
         self.selection = Selection(
-            asked["pids"], asked["user"], "Z" if self.zombies else asked["states_wanted"], asked["name"],
-            asked["threads_over"], asked["children_of"], asked["parents_of"], asked["orphans"], below=self.tree,
-        )  # fmt: skip
+            asked["pids"], states=states, below=self.tree, **{each: asked[each] for each in same}
+        )
         self.lister = Lister(self.wanted())
 
     def wanted(self) -> set[str]:

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from ..process.procfs import Stat, all_stats, explained, marked_state, read, stat_of, status_of
+from ..process.procfs import Stat, all_stats, explained, marked_state, read, read_list, stat_of, status_of
 from .stage import (
     Demonstration,
     Evidence,
@@ -141,7 +141,7 @@ def listed_children(pid: int) -> set[int]:
         threads = os.listdir(f"/proc/{pid}/task")
     except OSError:
         return set()
-    lists = (read(f"/proc/{pid}/task/{thread}/children") or b"" for thread in threads)
+    lists = (read_list(f"/proc/{pid}/task/{thread}/children") or b"" for thread in threads)
     return {int(child) for each in lists for child in each.split()}
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from ..report.report import Column, Row
 from .procfs import (
     PAGE_KIB,
+    PF_KTHREAD,
     STATES,
     TICKS,
     Stat,
@@ -70,6 +71,7 @@ class Lister:
         self.wants_stat = "stat" in wanted or "meaning" in wanted
         self.wants_user = "user" in wanted
         self.wants_command = "command" in wanted
+        self.wants_meaning = "meaning" in wanted
         self.more = [(name, function) for name, function in MORE.items() if name in wanted]
         self.memory_kib = total_memory_kib()
         self.look()
@@ -87,43 +89,48 @@ class Lister:
 
     def row(self, stat: Stat) -> Row | None:
         """The row of a process; None when it ended meanwhile."""
-        (pid, name, state, ppid, pgrp, session, tty_nr, _, _, _, _,
+        (pid, name, state, ppid, pgrp, session, tty_nr, _, flags, _, _,
          user_ticks, system_ticks, nice, threads, start_ticks, rss_pages) = stat  # fmt: skip
         ticks = user_ticks + system_ticks
         age = self.now_ticks - start_ticks
-        age = age if age > 0 else 0  # started while we looked
+        if age < 0:  # started while we looked
+            age = 0
         rss_kib = rss_pages * PAGE_KIB
-        row: Row = {
-            "pid": pid, "ppid": ppid, "state": STATES.get(state, state), "nice": nice, "threads": threads,
-            "rss_kib": rss_kib, "cpu_percent": 10000 * ticks // age / 100 if age else 0.0,
-            "memory_percent": 10000 * rss_kib // self.memory_kib / 100, "tty": terminal_name(tty_nr),
-            "started": self.boot + start_ticks / TICKS, "elapsed_s": age / TICKS, "time_s": ticks / TICKS,
-            "pgid": pgrp, "sid": session, "name": name, "at": self.at,
-        }  # fmt: skip
+        has_memory = not (flags & PF_KTHREAD or state in "ZX")
         try:
-            self.add(row, stat)
+            status = read_of(pid, "status") if has_memory and self.wants_stat else None
+            row: Row = {
+                "pid": pid, "ppid": ppid, "user": self.user(pid, status) if self.wants_user else None,
+                "stat": marked_state(stat, has_locked_memory(status)) if self.wants_stat else None,
+                "state": STATES.get(state, state), "nice": nice, "threads": threads, "rss_kib": rss_kib,
+                "cpu_percent": 10000 * ticks // age / 100 if age else 0.0,
+                "memory_percent": 10000 * rss_kib // self.memory_kib / 100, "tty": terminal_name(tty_nr),
+                "started": self.boot + start_ticks / TICKS, "elapsed_s": age / TICKS, "time_s": ticks / TICKS,
+                "pgid": pgrp, "sid": session, "name": name,
+                "command": self.command(stat, has_memory) if self.wants_command else None, "at": self.at,
+            }  # fmt: skip
+            if self.wants_meaning:
+                row["meaning"] = explained(row["stat"])
+            for column, ask in self.more:
+                row[column] = ask(pid)
         except Gone:
             return None
         return row
 
-    def add(self, row: Row, stat: Stat) -> None:
-        """Add what is not in stat. Raises Gone."""
-        has_memory = not (stat.in_kernel or stat.state in "ZX")
-        status = b""
-        if self.wants_stat:
-            if has_memory:
-                status = read_of(stat.pid, "status") or b""
-            row["stat"] = marked_state(stat, has_locked_memory(status))
-            row["meaning"] = explained(row["stat"])
-        if self.wants_user:
-            uid = effective_user(status) if status else owner_of(stat.pid)
-            if uid is None:
-                raise Gone
-            row["user"] = user_name(uid)
-        if self.wants_command:
-            row["command"] = command_of(stat, read_of(stat.pid, "cmdline") if has_memory else b"")
-        for name, function in self.more:
-            row[name] = function(stat.pid)
+    def user(self, pid: int, status: bytes | None) -> str:
+        """The name of the effective user: from the status where that was read. Raises Gone."""
+        uid = effective_user(status) if status else owner_of(pid)
+        if uid is None:
+            raise Gone
+        return user_name(uid)
+
+    def command(self, stat: Stat, has_memory: bool) -> str | None:
+        """The arguments on a line, as ps prints them: where there are none [name], and a zombie is <defunct>."""
+        cmdline = read_of(stat.pid, "cmdline") if has_memory else b""
+        if cmdline is None:
+            return None
+        text = cmdline.rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "surrogateescape")
+        return text or f"[{stat.name}]" + (" <defunct>" if stat.state == "Z" else "")
 
 
 class Gone(Exception):
@@ -141,14 +148,6 @@ def read_of(pid: int, file: str) -> bytes | None:
 def stats(numbers: Iterable[int] | None = None) -> Iterator[Stat]:
     """The records of these processes, or of all, each read when it is asked for."""
     return filter(None, map(stat_of, pids() if numbers is None else numbers))
-
-
-def command_of(stat: Stat, cmdline: bytes | None) -> str | None:
-    """The arguments on a line, as ps prints them: where there are none [name], and a zombie is <defunct>."""
-    if cmdline is None:
-        return None
-    text = cmdline.rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "surrogateescape")
-    return text or f"[{stat.name}]" + (" <defunct>" if stat.state == "Z" else "")
 
 
 def effective_user(status: bytes) -> int:

@@ -102,6 +102,15 @@ def read(path: str, most: int = 1 << 16) -> bytes | None:
         os.close(descriptor)
 
 
+def read_list(path: str) -> bytes | None:
+    """As `read`, for a file without a bound to its length: of such the kernel hands out a page or less at a time."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read()
+    except (FileNotFoundError, PermissionError, ProcessLookupError):
+        return None
+
+
 def stat_of(pid: int) -> Stat | None:
     """The record of one process; None when there is none."""
     raw = read(f"/proc/{pid}/stat")
@@ -113,20 +122,22 @@ def marked_state(stat: Stat, locked: bool) -> str:
 
     `locked` is whether it has pages locked into memory, which its stat does not say (see has_locked_memory).
     """
-    return "".join((
-        stat.state,
-        "<" if stat.nice < 0 else "N" if stat.nice > 0 else "",
-        "L" if locked else "",
-        "s" if stat.session == stat.pid else "",
-        "l" if stat.threads > 1 else "",
-        "+" if stat.tpgid == stat.pgrp else "",
-    ))  # fmt: skip
+    found = stat.state
+    if stat.nice:
+        found += "<" if stat.nice < 0 else "N"
+    if locked:
+        found += "L"
+    if stat.session == stat.pid:
+        found += "s"
+    if stat.threads > 1:
+        found += "l"
+    return found + "+" if stat.tpgid == stat.pgrp else found
 
 
-def has_locked_memory(status: bytes) -> bool:
+def has_locked_memory(status: bytes | None) -> bool:
     """Whether a /proc/PID/status tells of locked memory; one without memory, as of a zombie, has no such field."""
-    at = status.find(b"\nVmLck:")
-    return at >= 0 and status[at + 7 : status.index(b"kB", at)].strip() != b"0"
+    at = status.find(b"\nVmLck:") if status else -1
+    return status is not None and at >= 0 and not status.startswith(b" 0 kB", status.index(b"kB", at) - 3)
 
 
 def explained(stat: str) -> str:
@@ -194,7 +205,7 @@ def children_of(pid: int) -> list[int]:
         threads = os.listdir(f"/proc/{pid}/task")
     except (FileNotFoundError, ProcessLookupError):
         return []
-    listed = [read(f"/proc/{pid}/task/{thread}/children") for thread in threads]
+    listed = [read_list(f"/proc/{pid}/task/{thread}/children") for thread in threads]
     if listed and all(each is not None for each in listed):
         return [int(child) for each in listed if each for child in each.split()]
     return [stat.pid for stat in all_stats() if stat.ppid == pid]

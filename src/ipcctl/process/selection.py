@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
 
 from .listing import stats
 from .procfs import Stat, owner_of, pids
@@ -13,7 +12,6 @@ from .tree import adopted, ancestors, descendants
 Keep = Callable[[Stat], bool]
 
 
-@dataclass
 class Selection:
     """The processes that all of these are true of; what is None is not asked.
 
@@ -22,16 +20,29 @@ class Selection:
     `numbers`, all its descendants.
     """
 
-    numbers: Collection[int] = ()
-    user: int | None = None
-    states: Collection[str] | None = None
-    name: re.Pattern[str] | None = None
-    threads_over: int | None = None
-    children_of: int | None = None
-    parents_of: int | None = None
-    orphans: bool = False
-    below: bool = False
-    missing: list[int] = field(default_factory=list)  # those of the PIDs asked for that there are not
+    def __init__(
+        self,
+        numbers: Collection[int] = (),
+        *,
+        user: int | None = None,
+        states: Collection[str] | None = None,
+        name: re.Pattern[str] | None = None,
+        threads_over: int | None = None,
+        children_of: int | None = None,
+        parents_of: int | None = None,
+        orphans: bool = False,
+        below: bool = False,
+    ) -> None:
+        self.numbers = numbers
+        self.user = user
+        self.states = states
+        self.name = name
+        self.threads_over = threads_over
+        self.children_of = children_of
+        self.parents_of = parents_of
+        self.orphans = orphans
+        self.below = below
+        self.missing: list[int] = []  # those of the PIDs asked for that there are not
 
     def stats(self) -> Iterator[Stat]:
         """The processes meant, each as it is asked for where that can be; notes in `missing` who is not there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import re
 from collections.abc import Iterable, Iterator
@@ -13,7 +14,7 @@ import click
 from ..demos.taking_part import STATE_COLUMNS
 from ..errors import HELD, NO, BadInput, Interrupted
 from ..process.listing import AT, COLUMNS, Lister, how_sigchld_is_treated, stats
-from ..process.procfs import STATES, Stat
+from ..process.procfs import STATES
 from ..process.selection import Selection
 from ..report.options import output_options
 from ..report.output import Output
@@ -23,6 +24,7 @@ from .arguments import Seconds
 
 MOST_PIDS = 1 << 22  # the kernel's own limit on PIDs (PID_MAX_LIMIT)
 WATCHED = ("table", "json", "jsonl", "csv", "tsv")
+FIGURES = {"running": "R", "sleeping": "S", "uninterruptible": "D", "stopped": "Tt", "zombies": "Z", "idle": "I"}
 CLEAR = "\x1b[H\x1b[2J"  # cursor home, erase the display (ECMA-48 CUP, ED)
 
 IN_WORDS = ("pid", "stat", "meaning", "command")
@@ -217,19 +219,20 @@ class Listing:
     def write(self) -> int:
         """List the processes once; return the exit status."""
         self.lister.look()
-        found = self.selection.stats()
+        self.selection.look()
         say_missing(self.selection.missing)
-        report = self.zombie_report(found) if self.zombies else self.report(found)
-        report.ok = report.ok and not self.selection.missing
-        if self.only_counts:
-            report.rows = list(report.rows)
-        self.output.write(report)
+        with contextlib.closing(self.selection.rows(Lister(()) if self.zombies else self.lister)) as found:
+            report = self.zombie_report(found) if self.zombies else self.report(found)
+            report.ok = report.ok and not self.selection.missing
+            if self.only_counts:
+                report.rows = list(report.rows)
+            self.output.write(report)
         return HELD if report.ok else NO
 
-    def report(self, found: Iterable[Stat]) -> Report:
+    def report(self, found: Iterable[Row]) -> Report:
         """The processes as rows, or as a tree; the figures are counted as the rows come."""
         summary: Row = {}
-        rows = self.ordered(self.lister.rows(counted(found, summary)))
+        rows = self.ordered(counted(found, summary))
         if self.tree:
             rows = tree_rows(list(rows), self.output)
         return Report("ps", self.output.columns, summary=summary, rows=rows, title="processes")
@@ -244,10 +247,10 @@ class Listing:
                 rows = known + [row for row in rows if row.get(name) is None]
         return rows if self.limit is None else islice(rows, self.limit)
 
-    def zombie_report(self, found: Iterable[Stat]) -> Report:
+    def zombie_report(self, found: Iterable[Row]) -> Report:
         """The parents of zombies."""
         families: dict[int, list[Row]] = {}
-        for row in Lister(()).rows(found):
+        for row in found:
             families.setdefault(row["ppid"], []).append(row)
         count = sum(map(len, families.values()))
         rows = self.ordered(parent_row(ppid, rows, self.lister) for ppid, rows in families.items())
@@ -261,25 +264,20 @@ def say_missing(missing: list[int]) -> None:
         say(f"ipcctl ps: no process {', '.join(map(str, missing))}; `ipcctl ps` lists those there are")
 
 
-def counted(found: Iterable[Stat], summary: Row) -> Iterator[Stat]:
-    """The processes as they are; the summary is filled once the last was taken, or no more are asked for."""
+def counted(rows: Iterable[Row], summary: Row) -> Iterator[Row]:
+    """The rows as they are; the summary is filled once the last was taken, or no more are asked for."""
     states: dict[str, int] = {}
     threads = 0
     try:
-        for stat in found:
-            states[stat.state] = states.get(stat.state, 0) + 1
-            threads += stat.threads
-            yield stat
+        for row in rows:
+            states[row["state"]] = states.get(row["state"], 0) + 1
+            threads += row["threads"]
+            yield row
     finally:
         summary["processes"] = sum(states.values())
         summary["threads"] = threads
-        summary.update(figures(states))
-
-
-def figures(states: dict[str, int]) -> dict[str, int]:
-    """How many processes in which state, by a word for it."""
-    words = {"running": "R", "sleeping": "S", "uninterruptible": "D", "stopped": "Tt", "zombies": "Z", "idle": "I"}
-    return {word: sum(states.get(letter, 0) for letter in letters) for word, letters in words.items()}
+        for word, letters in FIGURES.items():
+            summary[word] = sum(states.get(STATES[letter], 0) for letter in letters)
 
 
 def sort_keys(asked: str | None, table: Iterable[Column]) -> list[tuple[str, bool]]:

@@ -73,6 +73,7 @@ class Lister:
         self.wants_command = "command" in wanted
         self.wants_meaning = "meaning" in wanted
         self.more = [(name, function) for name, function in MORE.items() if name in wanted]
+        self.reads_much = self.wants_stat or self.wants_command or bool(self.more)
         self.memory_kib = total_memory_kib()
         self.look()
 
@@ -206,6 +207,17 @@ def asking(function: Callable[[Any], Any]) -> Callable[[int], Any]:
     return ask
 
 
+def program_of(pid: int) -> str | None:
+    """The file of the program that a process runs; None for a kernel thread, and where we may not know.
+
+    psutil would guess it from the arguments then.
+    """
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return None
+
+
 MORE: dict[str, Callable[[int], Any]] = {
     "uss_kib": asking(lambda process: process.memory_full_info().uss // 1024),
     "pss_kib": asking(lambda process: process.memory_full_info().pss // 1024),
@@ -213,5 +225,5 @@ MORE: dict[str, Callable[[int], Any]] = {
     "io_read_bytes": asking(lambda process: process.io_counters().read_bytes),
     "io_written_bytes": asking(lambda process: process.io_counters().write_bytes),
     "cwd": asking(lambda process: process.cwd() or None),
-    "exe": asking(lambda process: process.exe() or None),
+    "exe": program_of,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -19,9 +20,13 @@ def chosen(columns: Sequence[Column]) -> Callable[[Row], Row]:
     """What turns a row into the object that JSON shows: these columns, in this order, times as ISO 8601."""
     names = [each.name for each in columns]
     times = [each.name for each in columns if each.kind == "time"]
+    values = operator.itemgetter(*names, names[0])  # the first once more, for a tuple even of one; zip leaves it out
 
     def choose(row: Row) -> Row:
-        result: Row = {name: row.get(name) for name in names}
+        try:
+            result: Row = dict(zip(names, values(row)))  # noqa: B905
+        except KeyError:  # a row may leave columns out
+            result = {name: row.get(name) for name in names}
         for name in times:
             moment = result[name]
             if moment is not None:

@@ -235,6 +235,9 @@ class Listing:
         rows = self.ordered(counted(found, summary))
         if self.tree:
             rows = tree_rows(list(rows), self.output)
+        if self.output.columns is DRAWING and self.output.section is None:  # the drawing alone, as pstree has it
+            self.output.header = False
+            return Report("ps", DRAWING, rows=rows)
         return Report("ps", self.output.columns, summary=summary, rows=rows, title="processes")
 
     def ordered(self, rows: Iterable[Row]) -> Iterable[Row]:

@@ -146,17 +146,17 @@ def write_document(report: Report, sink: Sink, columns: Sequence[Column], sectio
 
 def write_markup(rows: Iterable[Row], columns: Sequence[Column], sink: Sink, markup: str) -> None:
     """One table of raw values."""
-    import tabulate
+    from tabulate import tabulate
 
-    tabulate.PRESERVE_WHITESPACE = True
     turns = [(each.name, exact(each)) for each in columns]
     quote = markdown_cell if markup == "markdown" else str
     cells = [[quote(turn(row.get(name))) for name, turn in turns] for row in rows]
-    text = tabulate.tabulate(
+    text = tabulate(
         cells,
         headers=[each.name for each in columns],
         tablefmt="pipe" if markup == "markdown" else "html",
         disable_numparse=True,
+        preserve_whitespace=True,
         colalign=[alignment(each) for each in columns] if cells else None,
     )
     sink.write(text + "\n")

@@ -8,9 +8,9 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from support import children
 
 from ipcctl.process.share import shared
-from support import children
 
 BATCHES = [list(range(i, i + 10)) for i in range(0, 200, 10)]
 

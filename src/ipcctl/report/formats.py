@@ -9,7 +9,7 @@ from typing import Any
 
 from .report import Column, Report, Row
 from .sink import Sink
-from .table import alignment
+from .table import alignment, with_blanks_kept
 from .values import exact, iso8601
 
 # Every byte survives: what is not UTF-8 was decoded with surrogateescape, and ASCII JSON escapes it as \udcXX.
@@ -148,7 +148,6 @@ def write_markup(rows: Iterable[Row], columns: Sequence[Column], sink: Sink, mar
     """One table of raw values."""
     import tabulate
 
-    tabulate.PRESERVE_WHITESPACE = True
     turns = [(each.name, exact(each)) for each in columns]
     quote = markdown_cell if markup == "markdown" else str
     cells = [[quote(turn(row.get(name))) for name, turn in turns] for row in rows]
@@ -158,5 +157,6 @@ def write_markup(rows: Iterable[Row], columns: Sequence[Column], sink: Sink, mar
         tablefmt="pipe" if markup == "markdown" else "html",
         disable_numparse=True,
         colalign=[alignment(each) for each in columns] if cells else None,
+        **with_blanks_kept(),
     )
     sink.write(text + "\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from .report import CHECK_COLUMNS, Check, Column, Report, Row, tally
 from .sink import Sink
@@ -64,7 +65,6 @@ class Page:
         """Lay cells out in columns; on a terminal, wrapped or cut to its width."""
         import tabulate
 
-        tabulate.PRESERVE_WHITESPACE = True  # the indentation of a tree is part of the cell
         labels = [each.label for each in columns] if self.header else []
         if self.width:
             cells = fitted(columns, labels, cells, self.width, wrapped)
@@ -74,12 +74,22 @@ class Page:
             tablefmt="simple" if labels else "plain",
             disable_numparse=True,
             colalign=[alignment(each) for each in columns] if cells else None,
+            **with_blanks_kept(),
         )
         for line in text.split("\n"):
             self.sink.write(self.painted(line.rstrip(), self._colour_of(line)) + "\n")
 
     def _colour_of(self, line: str) -> str:
         return COLOURS.get(line.split(" ", 1)[0], "") if self.colour else ""
+
+
+def with_blanks_kept() -> dict[str, Any]:
+    """What tells tabulate that blanks at the ends of a cell are part of it, as the indentation of a tree is."""
+    import tabulate
+
+    tabulate.PRESERVE_WHITESPACE = True  # up to version 0.9
+    from_0_10 = "preserve_whitespace" in tabulate.tabulate.__code__.co_varnames
+    return {"preserve_whitespace": True} if from_0_10 else {}
 
 
 def alignment(column: Column) -> str:

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from support import state_of, wait_until
+
 READY = "import os, signal, sys; os.write(1, b'!'); signal.pause()"
 
 NAMED = "import ctypes, os; ctypes.CDLL(None).prctl(15, os.fsencode(sys.argv[1]), 0, 0, 0)"  # PR_SET_NAME
@@ -48,12 +50,11 @@ def process(prepare: str = "", *args: str | bytes, **how: Any) -> Iterator[subpr
             assert started.stdout.read(1) == b"!", "it did not get ready"
             yield started
         finally:
-            children = listed_children(started.pid)
+            below = listed_descendants(started.pid)
             started.kill()
             started.wait()
-            for pid in children:  # they have become ours
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
+            for pid in below:
+                end(pid)
 
 
 def listed_children(pid: int) -> list[int]:
@@ -64,3 +65,25 @@ def listed_children(pid: int) -> list[int]:
             if file.read().rpartition(b") ")[2].split()[1] == str(pid).encode():
                 found.append(int(name))
     return found
+
+
+def listed_descendants(pid: int) -> list[int]:
+    """All below a process, parents before their children."""
+    found = listed_children(pid)
+    for each in found:
+        found += listed_children(each)
+    return found
+
+
+def end(pid: int) -> None:
+    """Kill a process that is ours, or becomes ours once its parent has ended, and reap it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+    def reaped() -> bool:
+        try:
+            return os.waitpid(pid, 0)[0] == pid
+        except ChildProcessError:
+            return state_of(pid) == ""
+
+    wait_until(reaped, f"the end of {pid}")

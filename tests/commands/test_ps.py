@@ -15,10 +15,13 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from processes import LOCKED, NAMED, NICE, SESSION, THREADED, ZOMBIE, listed_children, process
+from processes import LOCKED, NAMED, NICE, SESSION, THREADED, ZOMBIE, end, listed_children, process
 from support import clean_environment, ipcctl, one_line, report_of, wait_until
 
-COLUMNS = ["pid", "ppid", "user", "stat", "state", "nice", "threads", "rss_kib", "cpu_percent", "memory_percent", "tty", "started", "elapsed_s", "time_s", "pgid", "sid", "name", "command"]
+COLUMNS = [
+    "pid", "ppid", "user", "stat", "state", "nice", "threads", "rss_kib", "cpu_percent", "memory_percent", "tty",
+    "started", "elapsed_s", "time_s", "pgid", "sid", "name", "command",
+]  # fmt: skip
 PS = ("pid", "ppid", "euser:40", "stat", "ni", "nlwp", "pgid", "sid", "tname", "args")
 
 
@@ -66,8 +69,10 @@ def test_it_says_what_ps_says() -> None:
         for pid, fields in found.items():
             if pid not in ours:
                 fields[3] = fields[3][1:]  # the marks stay, the state is another in a moment
-    steady = [pid for pid in before if before[pid] == after.get(pid) and plain(before[pid][-1])]
-    assert [(rows[pid], before[pid]) for pid in steady if plain(rows[pid][-1]) and rows[pid] != before[pid]] == []
+    steady = [pid for pid in before if before[pid] == after.get(pid) and plain(before[pid][-1]) and pid in rows]
+    differing = [(rows[pid], before[pid]) for pid in steady if plain(rows[pid][-1]) and rows[pid] != before[pid]]
+    assert [each for each in differing if int(each[0][0]) in ours] == []
+    assert len(differing) <= len(steady) / 20, differing  # others may change, and back, between two looks
     assert ours <= set(steady)
     assert {before[pid][3] for pid in ours} >= {"SN", "Ss", "Sl", "SL", "T", "Z"}
 
@@ -123,7 +128,9 @@ def test_a_kernel_thread_and_a_zombie_have_names_for_commands() -> None:
     assert row["rss_kib"] == 0
 
 
-HOSTILE = [b"two words", b"a) S 1 (b", b"((", b"))", b"new\nline", b"\xff\xfe", b"\x1b[31mred", b"tab\there", b" ", b"'\""]
+HOSTILE = [
+    b"two words", b"a) S 1 (b", b"((", b"))", b"new\nline", b"\xff\xfe", b"\x1b[31mred", b"tab\there", b" ", b"'\"",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -267,13 +274,18 @@ def test_processes_that_come_and_go_do_not_disturb() -> None:
             assert churn.pid in {row["pid"] for row in rows}
             assert all(row["user"] and row["command"] and row["stat"] for row in rows)
     finally:
+        churn.send_signal(signal.SIGSTOP)  # it starts no more
+        os.waitid(os.P_PID, churn.pid, os.WSTOPPED | os.WNOWAIT)
+        below = listed_children(churn.pid)
         churn.kill()
         churn.wait()
+        for pid in below:
+            end(pid)
 
 
 def test_the_table_is_one_line_a_process_with_the_command_last() -> None:
     lines = ipcctl("ps", "--section", "rows").stdout.splitlines()
-    assert lines[0].split() == ["pid", "ppid", "user", "stat", "rss", "cpu_percent", "tty", "elapsed", "time", "command"]
+    assert lines[0].split() == "pid ppid user stat rss cpu_percent tty elapsed time command".split()  # noqa: SIM905
     numbers = [int(line.split()[0]) for line in lines[2:]]
     assert numbers == sorted(numbers)
     assert 1 in numbers

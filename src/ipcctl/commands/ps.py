@@ -167,7 +167,7 @@ def command(output: Output, states: bool, watch: float | None, **asked: Any) -> 
 
 def check_together(output: Output, states: bool, watch: float | None, asked: dict[str, Any]) -> None:
     """Raise BadInput for options that contradict each other."""
-    given = [name for name, value in asked.items() if value not in (None, False, ())]
+    given = [name for name, value in asked.items() if value or (value == 0 and value is not False)]
     options = {name: "PID" if name == "pids" else "--" + name.replace("_", "-") for name in given}
     options |= {"states_wanted": "--state"} if "states_wanted" in given else {}
     if states and (given or watch):

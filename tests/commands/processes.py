@@ -10,40 +10,42 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from support import state_of, wait_until
+import pytest
+from support import ipcctl, state_of, wait_until
 
-READY = "import os, signal, sys; os.write(1, b'!'); signal.pause()"
+READY = "os.write(1, b'!' + told); signal.pause()"
 
-NAMED = "import ctypes, os; ctypes.CDLL(None).prctl(15, os.fsencode(sys.argv[1]), 0, 0, 0)"  # PR_SET_NAME
+NAMED = "import ctypes; ctypes.CDLL(None).prctl(15, os.fsencode(sys.argv[1]), 0, 0, 0)"  # PR_SET_NAME
 LOCKED = """
 import ctypes, mmap
 page = mmap.mmap(-1, 4096)
 assert ctypes.CDLL(None).mlock(ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(page))), 4096) == 0
 """
 THREADED = "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()"
-NICE = "import os; os.nice(7)"
-SESSION = "import os; os.setsid()"
-CHILD = "import os, signal\nif os.fork() == 0: signal.pause()"
-ZOMBIE = "import os\npid = os.fork()\nif pid == 0: os._exit(0)\nos.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)"
+NICE = "os.nice(7)"
+SESSION = "os.setsid()"
+NOBODY = "os.setuid(65534)"
+CHILD = "if os.fork() == 0: signal.pause()"
+ZOMBIE = "pid = os.fork()\nif pid == 0: os._exit(0)\nos.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)"
 # Leaves a process behind: in the session of one that is gone, where nobody waits for it.
 ORPHAN = """
-import os, signal
+reading, writing = os.pipe()
 if os.fork() == 0:
     os.setsid()
-    reading, writing = os.pipe()
     if os.fork() == 0:
         while os.getppid() == os.getsid(0): os.sched_yield()
-        os.write(1, str(os.getpid()).encode() + b"\\n")
+        os.write(writing, b"%d\\n" % os.getpid())
         signal.pause()
     os._exit(0)
 os.wait()
+told = os.read(reading, 100)
 """
 
 
 @contextlib.contextmanager
 def process(prepare: str = "", *args: str | bytes, **how: Any) -> Iterator[subprocess.Popen[bytes]]:
     """A process that did `prepare`, said that it is ready, and waits; ended with all its children afterwards."""
-    argv = [sys.executable, "-c", f"import sys\n{prepare}\n{READY}", *args]
+    argv = [sys.executable, "-c", f"import os, signal, sys\ntold = b''\n{prepare}\n{READY}", *args]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, **how) as started:
         try:
             assert started.stdout is not None
@@ -55,6 +57,20 @@ def process(prepare: str = "", *args: str | bytes, **how: Any) -> Iterator[subpr
             started.wait()
             for pid in below:
                 end(pid)
+
+
+def unprivileged() -> dict[str, Any]:
+    """How to run ipcctl as an unprivileged user; skips the test where that cannot be."""
+    how: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []}
+    if os.getuid() != 0:
+        pytest.skip("needs root, to become another")
+    try:
+        reached = ipcctl("--version", **how).returncode == 0
+    except PermissionError:
+        reached = False
+    if not reached:
+        pytest.skip("the interpreter is in a directory that other users may not enter")
+    return how
 
 
 def listed_children(pid: int) -> list[int]:

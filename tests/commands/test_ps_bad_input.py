@@ -8,7 +8,7 @@ import subprocess
 from typing import Any
 
 import pytest
-from processes import process
+from processes import process, unprivileged
 from support import IPCCTL, clean_environment, ipcctl, one_line, report_of
 
 MOST = 1 << 22
@@ -144,10 +144,7 @@ def test_few_descriptors() -> None:
 
 def test_a_limit_of_no_processes() -> None:
     """Everything is listed without a helper; the demonstration says that it cannot be made."""
-    if os.getuid() != 0:
-        pytest.skip("needs root, to become another")
-    how: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []}
-    how["preexec_fn"] = limited(resource.RLIMIT_NPROC, 0)
+    how = unprivileged() | {"preexec_fn": limited(resource.RLIMIT_NPROC, 0)}
     done = ipcctl("ps", "-f", "json", **how)
     assert (done.returncode, done.stderr) == (0, "")
     assert 1 in {row["pid"] for row in report_of(done)["rows"]}

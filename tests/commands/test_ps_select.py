@@ -9,10 +9,23 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 from typing import Any
 
 import pytest
-from processes import CHILD, NAMED, ORPHAN, SESSION, THREADED, ZOMBIE, end, listed_children, listed_descendants, process
+from processes import (
+    CHILD,
+    NAMED,
+    NOBODY,
+    ORPHAN,
+    SESSION,
+    THREADED,
+    ZOMBIE,
+    end,
+    listed_children,
+    listed_descendants,
+    process,
+)
 from support import clean_environment, ipcctl, report_of, started, state_of, wait_until
 
 
@@ -58,7 +71,7 @@ def test_by_user() -> None:
 def test_by_user_name() -> None:
     if os.getuid() != 0:
         pytest.skip("needs root, to become another")
-    with process("import os; os.setuid(65534)") as one:
+    with process(NOBODY) as one:
         assert one.pid in numbers("--user", "nobody")
         assert one.pid not in numbers("--user", "root")
 
@@ -109,7 +122,6 @@ def test_orphans_by_session() -> None:
 
 
 LEAVES = """
-import os, signal
 reading, writing = os.pipe()
 if os.fork() == 0:                      # it leaves its session, after it has forked
     if os.fork() == 0: signal.pause()
@@ -121,7 +133,7 @@ os.read(reading, 1)
 
 
 def test_a_child_from_before_its_parents_setsid_is_no_orphan() -> None:
-    with process("import os; os.setsid()\n" + LEAVES) as leader:
+    with process(SESSION + LEAVES) as leader:
         (middle,) = listed_children(leader.pid)
         (child,) = listed_children(middle)
         assert os.getsid(middle) == middle
@@ -154,8 +166,8 @@ def test_zombies_by_the_parent_that_does_not_wait() -> None:
 @pytest.mark.parametrize(
     ("treatment", "word"),
     [
-        ("import signal; signal.signal(signal.SIGCHLD, lambda *_: None)\n", "caught"),
-        ("import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])\n", "blocked"),
+        ("signal.signal(signal.SIGCHLD, lambda *_: None)\n", "caught"),
+        ("signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])\n", "blocked"),
     ],
 )
 def test_what_the_parent_does_about_sigchld(treatment: str, word: str) -> None:
@@ -206,7 +218,7 @@ def test_stat_in_words() -> None:
     assert row["meaning"] in table
 
 
-FAMILY = "import os, signal\nfor _ in range(2):\n  if os.fork() == 0:\n    os.fork()\n    signal.pause()"
+FAMILY = "for _ in range(2):\n  if os.fork() == 0:\n    os.fork()\n    signal.pause()"
 
 
 def wait_for_family(pid: int) -> list[int]:
@@ -258,7 +270,7 @@ def test_the_whole_tree_has_everyone_once() -> None:
 def test_a_tree_deeper_than_recursion_goes() -> None:
     depth = 600
     chain = f"import os, signal\nfor _ in range({depth}):\n  if os.fork(): signal.pause()\n"
-    with subprocess.Popen(["python3", "-I", "-S", "-c", chain + "os.write(1, b'!')\nsignal.pause()"],
+    with subprocess.Popen([sys.executable, "-I", "-S", "-c", chain + "os.write(1, b'!')\nsignal.pause()"],
                           stdout=subprocess.PIPE) as root:  # fmt: skip
         try:
             assert root.stdout is not None

@@ -19,7 +19,6 @@ from ipcctl.process.procfs import Stat, stat_of
 SOURCE = Path(ps.__file__).read_text("utf-8")
 IDS = ["ps.tree", "ps.states", "ps.parallel-concurrent"]
 LETTERS = ["D", "S", "T", "R", "Z", "+", "<", "N", "l", "s"]
-UNPRIVILEGED: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []}
 
 
 def test_every_check_holds() -> None:
@@ -44,9 +43,11 @@ def test_a_row_for_each_state_and_mark() -> None:
 
 
 def test_what_cannot_be_made_is_skipped_in_its_row_with_the_reason() -> None:
-    if os.getuid() != 0:
-        pytest.skip("needs root, to become another")
-    report = report_of(ipcctl("ps", "--states", "-f", "json", **UNPRIVILEGED))
+    how: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []} if os.getuid() == 0 else {}
+    try:
+        report = report_of(ipcctl("ps", "--states", "-f", "json", **how))
+    except PermissionError:
+        pytest.skip("the interpreter is in a directory that other users may not enter")
     (row,) = (row for row in report["rows"] if row["role"] == "<")
     assert row["stat"] is None
     assert "CAP_SYS_NICE" in row["skipped"]

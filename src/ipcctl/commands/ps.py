@@ -365,20 +365,24 @@ def allow_depth(depth: int) -> None:
 
 def watched(output: Output, listing: Listing, seconds: float) -> int:
     """List again and again, until a signal ends it. On a terminal, each list in place of the one before."""
+    import signal
     import time
 
     redraws = output.format == "table" and output.sink.is_terminal
     if redraws:
         output.section = output.section or "rows"
     due = time.monotonic()
-    while True:
-        if redraws:
-            listing.limit = listing.limit or lines_of_terminal(output)
-            output.sink.write(CLEAR)
-        listing.write()
-        output.header = output.header and output.format not in ("csv", "tsv")  # a second header would be a row
-        due = max(due + seconds, time.monotonic())
-        wait_until_due(due)
+    try:
+        while True:
+            if redraws:
+                listing.limit = listing.limit or lines_of_terminal(output)
+                output.sink.write(CLEAR)
+            listing.write()
+            output.header = output.header and output.format not in ("csv", "tsv")  # a second header would be a row
+            due = max(due + seconds, time.monotonic())
+            wait_until_due(due)
+    except KeyboardInterrupt:  # a Ctrl-C while it listed
+        raise Interrupted(signal.SIGINT) from None
 
 
 def lines_of_terminal(output: Output) -> int:

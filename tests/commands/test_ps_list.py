@@ -15,7 +15,19 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from processes import LOCKED, NAMED, NICE, SESSION, THREADED, ZOMBIE, end, listed_children, process
+from processes import (
+    LOCKED,
+    NAMED,
+    NICE,
+    NOBODY,
+    SESSION,
+    THREADED,
+    ZOMBIE,
+    end,
+    listed_children,
+    process,
+    unprivileged,
+)
 from support import clean_environment, ipcctl, one_line, report_of, wait_until
 
 COLUMNS = [
@@ -176,10 +188,10 @@ def test_psutil_is_imported_only_when_asked_for() -> None:
 
 
 def test_what_may_not_be_read_is_null() -> None:
-    unprivileged = unprivileged_or_skip()
+    how = unprivileged()
     with process() as started:
         columns = "pid,fds,cwd,exe,uss,io_read,user,command"
-        done = ipcctl("ps", "-f", "json", "-c", columns, str(started.pid), **unprivileged)
+        done = ipcctl("ps", "-f", "json", "-c", columns, str(started.pid), **how)
     (row,) = report_of(done)["rows"]
     assert done.returncode == 0
     assert (row["pid"], row["user"]) == (started.pid, "root")
@@ -187,17 +199,10 @@ def test_what_may_not_be_read_is_null() -> None:
     assert [row[name] for name in ("fds", "cwd", "exe", "uss_kib", "io_read_bytes")] == [None] * 5
 
 
-def unprivileged_or_skip() -> dict[str, Any]:
-    """How to run as an unprivileged user, where we may."""
-    if os.getuid() != 0:
-        pytest.skip("needs root, to become another")
-    return {"user": 65534, "group": 65534, "extra_groups": []}
-
-
 def test_an_unprivileged_user_sees_the_same_processes() -> None:
-    unprivileged = unprivileged_or_skip()
+    how = unprivileged()
     with process(LOCKED) as started:
-        done = ipcctl("ps", "-f", "json", **unprivileged)
+        done = ipcctl("ps", "-f", "json", **how)
         rows = {row["pid"]: row for row in report_of(done)["rows"]}
     assert done.returncode == 0
     assert done.stderr == ""
@@ -208,7 +213,7 @@ def test_an_unprivileged_user_sees_the_same_processes() -> None:
 def test_another_user_is_told_by_name_or_number() -> None:
     if os.getuid() != 0:
         pytest.skip("needs root, to become another")
-    with process("import os; os.setuid(65534)") as known, process("import os; os.setuid(54321)") as unknown:
+    with process(NOBODY) as known, process("os.setuid(54321)") as unknown:
         assert row_of(known.pid)["user"] == "nobody"
         assert row_of(unknown.pid)["user"] == "54321"
         assert [row["pid"] for row in listed("--user", "54321")] == [unknown.pid]

@@ -12,13 +12,17 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ..errors import HELD, SIGNALLED, CannotStart
 from ..report.report import Event
-from .outcome import RunRecord
-from .procfs import peak_rss_kib
+from .outcome import RunRecord, signal_name
+from .procfs import children_of, peak_rss_kib
 from .signals import ENDING, SI_KERNEL, Signals
 from .spawn import spawn
+
+if TYPE_CHECKING:
+    from resource import struct_rusage
 
 # The kernel counts resident pages a processor, and folds the counts late: by so much may two readings differ.
 PEAK_NOISE_KIB = 256
@@ -50,13 +54,15 @@ class Run:
         self.wall_s = 0.0
         self._running: dict[int, tuple[RunRecord, float]] = {}
         self._captured: list[tuple[RunRecord, int, int]] = []
+        self._spared: set[int] = set()  # children from before us: not the command's
         self._floor_kib = 0
         self._begun = 0.0
 
     def run(self) -> list[RunRecord]:
         """Start the copies and see them to their end; one that cannot be started has its reason in its record."""
         self._begun = time.monotonic()
-        with Signals() as signals:
+        self._spared = children_from_before()
+        with self._signals() as signals:
             adopt_orphans()
             try:
                 self._start(signals)
@@ -87,8 +93,30 @@ class Run:
                 continue
             self._running[record.pid] = (record, begun)
             self._event(record.pid, "start")
+            self._spawned(record.pid)
         # Read after the last start: the peak that a child's ru_maxrss starts from is the one at its exec.
         self._floor_kib = (peak_rss_kib() or 0) + PEAK_NOISE_KIB
+
+    # --- what a run that looks closer does otherwise
+
+    def _signals(self) -> Signals:
+        """What to wait with."""
+        return Signals()
+
+    def _spawned(self, pid: int) -> None:
+        """A copy was started."""
+
+    def _reaped(self, pid: int, wait_status: int, usage: struct_rusage) -> None:
+        """A child was waited for: a copy, or one that fell to us."""
+
+    def _pass_on(self, pid: int, number: int, from_terminal: bool) -> bool:
+        """Send a signal to a copy; returns whether there was need to."""
+        if from_terminal and os.getpgid(pid) == os.getpgrp():
+            return False
+        os.kill(pid, number)  # a child of ours that was not waited for: the PID can be nobody else's
+        return True
+
+    # ---
 
     def _capturing(self, record: RunRecord) -> dict[int, int]:
         out = memory_file("stdout")
@@ -127,7 +155,8 @@ class Run:
     def _end_all(self, signals: Signals, had_grace: bool = False) -> None:
         from .stop import end_descendants  # most runs end by themselves
 
-        end_descendants(signals, self._reap, 0 if had_grace else self.grace_s, 0 if had_grace else signal.SIGTERM)
+        grace_s, first = (0.0, 0) if had_grace else (self.grace_s, signal.SIGTERM)
+        end_descendants(signals, self._reap, grace_s, first, self._spared)
 
     def _hand_on(self, info: signal.struct_siginfo) -> bool:
         """Hand a signal to the copies. Returns whether they must end by it, or be killed after the grace period.
@@ -139,10 +168,8 @@ class Run:
         if number in ENDING:
             self.asked_to_end = number
         for pid in self._running:
-            if from_terminal and os.getpgid(pid) == os.getpgrp():
-                continue
-            os.kill(pid, number)  # a child of ours that was not waited for: the PID can be nobody else's
-            self._event(pid, "signal", signal.Signals(number).name)
+            if self._pass_on(pid, number, from_terminal):
+                self._event(pid, "signal", signal_name(number))
         return number in ENDING and not from_terminal
 
     def _reap_ours(self) -> bool:
@@ -150,14 +177,16 @@ class Run:
         return bool(self._running)
 
     def _reap(self) -> bool:
-        """Collect every child that has ended, adopted ones too; False when there is no child any more."""
+        """Collect every child that has ended, adopted ones too; False when there is none any more, but for the spared."""
         while True:
             try:
                 pid, wait_status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
                 return False
             if pid == 0:
-                return True
+                return not self._spared or any(each not in self._spared for each in children_of(os.getpid()))
+            self._reaped(pid, wait_status, usage)
+            self._spared.discard(pid)
             if pid in self._running:
                 record, begun = self._running.pop(pid)
                 record.ended(wait_status, usage, time.monotonic() - begun, self._floor_kib)
@@ -179,6 +208,15 @@ def adopt_orphans() -> None:
 
     with contextlib.suppress(OSError):
         set_child_subreaper()
+
+
+def children_from_before() -> set[int]:
+    """Children that this process had before it was ipcctl: a shell's background jobs, when it made itself us by exec."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+    except ChildProcessError:
+        return set()  # as nearly always, and known without a look at /proc
+    return set(children_of(os.getpid()))
 
 
 def memory_file(name: str) -> int:

@@ -32,12 +32,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import CannotStart, Interrupted
+from ..errors import LIMITS, CannotStart, Interrupted
 from ..process.outcome import decode
 from ..process.prctl import set_child_subreaper
 from ..process.procfs import children_of, stat_of
 from ..process.signals import ENDING, Signals
-from ..process.spawn import LIMITS
 from ..process.stop import kill_descendants
 from ..report.report import Check, Column, Event, Report, Row, tally
 from .taking_part import PROCESS_COLUMNS
@@ -100,7 +99,8 @@ class Demonstration:
         counts = tally(found)
         summary: Row = {**counts, "wall_s": round(stage.elapsed_ms() / 1000, 6)}
         ok = counts["failed"] == 0
-        return Report(self.concept, self.columns, ok, summary, stage.rows, found, stage.events)
+        rows = stage.rows if self.columns is PROCESS_COLUMNS else stage.results
+        return Report(self.concept, self.columns, ok, summary, rows, found, stage.events)
 
 
 class Stage:
@@ -113,6 +113,7 @@ class Stage:
         self.options = options
         self.spared = spared
         self.rows: list[Row] = []
+        self.results: list[Row] = []  # the rows of a concept with columns of its own
         self.events: list[Event] = []
         self.begun = time.monotonic()
         self.pid = os.getpid()

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from support import (
     IPCCTL,
     ROOT,
@@ -68,7 +67,11 @@ MUTATIONS = [
         '    pid = os.fork()\n    line.tell(("before", os.getpid()))\n',
     ),
     ("order-not-fixed", 'line.tell("parent" if pid else "child")', 'pid and line.tell("parent")'),
-    ("order-not-fixed", "os._exit(0)\n        stage.took_part", "os._exit(1)\n        stage.took_part"),
+    (
+        "order-not-fixed",
+        'os._exit(0)\n    stage.took_part(pid, "child of a trial")',
+        'os._exit(1)\n    stage.took_part(pid, "child of a trial")',
+    ),
     (
         "inherits-memory",
         "    made = secrets.token_hex(8)\n    pid = os.fork()\n",

@@ -10,6 +10,7 @@ another opens it; `stage.took_part`, `stage.wait` and `stage.join` also keep the
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import mmap
 import multiprocessing
@@ -20,6 +21,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 
 from ..process.outcome import decode
@@ -131,11 +133,16 @@ def continues_after_fork(stage: Stage) -> Evidence:
     return Evidence(f"before ran in {[os.getpid()]}, after in {both}", f"before ran in {before}, after in {after}")
 
 
+AT_ONCE = 10  # trials: while the children of some are still to run, the parent makes the next
+
+
 @demonstration.check("fork.order-not-fixed", "over N trials, count which side ran first; both always finish")
 def order_not_fixed(stage: Stage) -> Evidence:
     """Who runs first is the scheduler's choice: no program may count on it, though one side may win every time."""
-    trials = stage.options.get("trials", 50)
-    orders = Counter(order_of_one_fork(stage) for _ in range(trials))
+    trials, orders = stage.options.get("trials", 50), Counter[tuple[str, ...]]()
+    for begun in range(0, trials, AT_ONCE):
+        orders.update(orders_of_forks(stage, min(AT_ONCE, trials - begun)))
+        stage.more_time()
     parent_first, child_first = orders["parent", "child"], orders["child", "parent"]
     both = parent_first + child_first
     return Evidence(
@@ -145,16 +152,22 @@ def order_not_fixed(stage: Stage) -> Evidence:
     )
 
 
-def order_of_one_fork(stage: Stage) -> tuple[str, ...]:
-    """Who came to the pipe, in order; nobody, when the child did not finish as it should."""
-    stage.more_time()
-    with Line() as line:
-        pid = os.fork()
-        line.tell("parent" if pid else "child")
-        if pid == 0:
-            os._exit(0)
-        stage.took_part(pid, "child of a trial")
-        return tuple(line.hear_all()) if stage.wait(pid) == 0 else ()
+def orders_of_forks(stage: Stage, trials: int) -> Iterator[tuple[str, ...]]:
+    """For each fork, who came to its pipe, in order; nobody, when the child did not finish as it should."""
+    with contextlib.ExitStack() as lines:
+        forked = [one_fork(stage, lines.enter_context(Line())) for _ in range(trials)]
+        for pid, line in forked:
+            yield tuple(line.hear_all()) if stage.wait(pid) == 0 else ()
+
+
+def one_fork(stage: Stage, line: Line) -> tuple[int, Line]:
+    """After the fork each side tells who it is, and who runs first tells first."""
+    pid = os.fork()
+    line.tell("parent" if pid else "child")
+    if pid == 0:
+        os._exit(0)
+    stage.took_part(pid, "child of a trial")
+    return pid, line
 
 
 @demonstration.check("fork.inherits-memory", "the child reads what the parent made before the fork")
@@ -192,8 +205,8 @@ def memory_is_separate(stage: Stage) -> Evidence:
     "pages are shared until written: the child's private pages grow by what it wrote, not by what it inherited",
 )
 def copy_on_write(stage: Stage) -> Evidence:
-    """Of the 8 MiB that it inherits the child writes 2: only those are copied. The parent looks before and after."""
-    inherited_kib, written_kib = 8192, 2048
+    """Of the 4 MiB that it inherits the child writes 1: only those are copied. The parent looks before and after."""
+    inherited_kib, written_kib = 4096, 1024
     memory = private_memory(inherited_kib)
     write_each_page(memory, inherited_kib)
     pid = os.fork()
@@ -211,7 +224,7 @@ def copy_on_write(stage: Stage) -> Evidence:
     return Evidence(
         f"private at first: less than the {inherited_kib} KiB inherited; more by writing: about {written_kib} KiB",
         f"private at first: {at_first} KiB; more by writing: {grown} KiB",
-        held=at_first < inherited_kib and abs(grown - written_kib) <= written_kib / 4,  # it writes a little else too
+        held=at_first < inherited_kib and abs(grown - written_kib) <= written_kib / 2,  # it writes a little else too
     )
 
 
@@ -268,8 +281,8 @@ def identity(stage: Stage) -> Evidence:
     "the kernel's record (PCB) of a process has PID, parent, owner, creation time, memory, state",
 )
 def process_record(stage: Stage) -> Evidence:
-    """A child fills 8 MiB between two looks at its record; the record agrees with what we know of it otherwise."""
-    filled_kib, me = 8192, os.getpid()
+    """A child fills 4 MiB between two looks at its record; the record agrees with what we know of it otherwise."""
+    filled_kib, me = 4096, os.getpid()
     memory = private_memory(filled_kib)
     earliest = time.clock_gettime(time.CLOCK_BOOTTIME)
     pid = os.fork()

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 from ..errors import HELD, SIGNALLED, CannotStart
 from ..report.report import Event
 from .outcome import RunRecord, signal_name
-from .procfs import children_of, peak_rss_kib
+from .procfs import peak_rss_kib
 from .signals import ENDING, SI_KERNEL, Signals
 from .spawn import spawn
+from .tree import children_of_ours
 
 if TYPE_CHECKING:
     from resource import struct_rusage
@@ -32,7 +33,8 @@ class Run:
     """Copies of one command, run at once by this process, which becomes a child subreaper for it.
 
     timeout_s: end them all after so long. grace_s: between TERM and KILL. capture: keep their output in the records
-    (in memory files, so that a daemon which holds on to its output delays nobody).
+    (in memory files, so that a daemon which holds on to its output delays nobody). leave: what a command leaves running
+    when it ends by itself is left, as a shell would.
     """
 
     def __init__(
@@ -42,26 +44,28 @@ class Run:
         timeout_s: float | None = None,
         grace_s: float = 5.0,
         capture: bool = False,
+        leave: bool = True,
     ) -> None:
         self.argv = argv
         self.copies = copies
         self.timeout_s = timeout_s
         self.grace_s = grace_s
         self.capture = capture
+        self.leave = leave
         self.records: list[RunRecord] = []
         self.events: list[Event] = []
         self.asked_to_end: int | None = None  # the signal by which we were asked to
         self.wall_s = 0.0
         self._running: dict[int, tuple[RunRecord, float]] = {}
         self._captured: list[tuple[RunRecord, int, int]] = []
-        self._spared: set[int] = set()  # children from before us: not the command's
         self._floor_kib = 0
         self._begun = 0.0
+        self._spared: frozenset[int] = frozenset()  # children that were there before us, and are nobody's to end
 
     def run(self) -> list[RunRecord]:
         """Start the copies and see them to their end; one that cannot be started has its reason in its record."""
         self._begun = time.monotonic()
-        self._spared = children_from_before()
+        self._spared = children_of_ours()
         with self._signals() as signals:
             adopt_orphans()
             try:
@@ -138,7 +142,7 @@ class Run:
                 return
             if info.si_signo != signal.SIGCHLD and self._hand_on(info) and not insisted:
                 insisted, deadline = True, time.monotonic() + self.grace_s
-        if self.asked_to_end is not None:
+        if self.asked_to_end is not None or not self.leave:
             self._end_all(signals)  # what the command left behind
 
     def _time_is_up(self, signals: Signals, insisted: bool) -> None:
@@ -155,7 +159,7 @@ class Run:
     def _end_all(self, signals: Signals, had_grace: bool = False) -> None:
         from .stop import end_descendants  # most runs end by themselves
 
-        grace_s, first = (0.0, 0) if had_grace else (self.grace_s, signal.SIGTERM)
+        grace_s, first = (0.0, 0) if had_grace else (self.grace_s, int(signal.SIGTERM))
         end_descendants(signals, self._reap, grace_s, first, self._spared)
 
     def _hand_on(self, info: signal.struct_siginfo) -> bool:
@@ -177,16 +181,16 @@ class Run:
         return bool(self._running)
 
     def _reap(self) -> bool:
-        """Collect every child that has ended, adopted ones too; False when there is none any more, but for the spared."""
+        """Collect every child that has ended, adopted ones too; False when there is none but the spared."""
         while True:
             try:
                 pid, wait_status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
                 return False
             if pid == 0:
-                return not self._spared or any(each not in self._spared for each in children_of(os.getpid()))
+                return not self._spared or not self._spared >= children_of_ours()
             self._reaped(pid, wait_status, usage)
-            self._spared.discard(pid)
+            self._spared -= {pid}  # from now on the PID may be another's
             if pid in self._running:
                 record, begun = self._running.pop(pid)
                 record.ended(wait_status, usage, time.monotonic() - begun, self._floor_kib)
@@ -208,15 +212,6 @@ def adopt_orphans() -> None:
 
     with contextlib.suppress(OSError):
         set_child_subreaper()
-
-
-def children_from_before() -> set[int]:
-    """Children that this process had before it was ipcctl: a shell's background jobs, when it made itself us by exec."""
-    try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT | os.WNOHANG)
-    except ChildProcessError:
-        return set()  # as nearly always, and known without a look at /proc
-    return set(children_of(os.getpid()))
 
 
 def memory_file(name: str) -> int:

@@ -70,11 +70,11 @@ def alive_descendants(spared: Collection[int] = ()) -> list[Stat]:
 def end_descendants(
     signals: Signals, reap: Reap, grace_s: float, first: int = signal.SIGTERM, spared: Collection[int] = ()
 ) -> None:
-    """End every descendant of this process and reap what falls to it; returns when none is left but `spared` children.
+    """End every descendant of this process and reap what falls to it; returns when none is left.
 
     `first` is the polite signal; 0 sends none, and only waits for the grace period. This process must be a child
     subreaper, so that nothing escapes by losing its parent, and `signals` be entered; one that asks to end cuts the
-    grace period short. Raises IpcctlError when something outlives SIGKILL.
+    grace period short. `spared` are as in kill_descendants. Raises IpcctlError when something outlives SIGKILL.
     """
     for each in alive_descendants(spared) if first else ():
         send(each, first)

@@ -44,7 +44,9 @@ def tables() -> dict[str, tuple[Column, ...]]:
 @click.option("--fail-on-leak", is_flag=True, help="Status 1 when COMMAND gave 0 and there was such a zombie.")
 @output_options(tables(), meant, source="zombie")
 @click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND [ARG]...]")
-def command(output: Output, argv: tuple[str, ...], count: int, avoid: str | None, hold: float | None, **how: Any) -> int:
+def command(
+    output: Output, argv: tuple[str, ...], count: int, avoid: str | None, hold: float | None, **how: Any
+) -> int:
     """See what becomes of a process that exits and is not waited for.
 
     Alone, it makes zombies for real, avoids them in each of the ways there are, and checks every statement of the

@@ -10,7 +10,7 @@ from .stage import Stage
 
 
 def hold(stage: Stage, what: str) -> None:
-    """For --hold: have it said at once what there is to see, and wait until the time is over or a signal asks to end."""
+    """For --hold: say at once what there is to see, and wait until the time is over or a signal asks to end."""
     seconds = stage.options.get("hold_s")
     if not seconds:
         return

@@ -121,7 +121,8 @@ def adopter_of_the_system(stage: Stage) -> Iterator[None]:
 
 
 @demonstration.check(
-    "orphan.adopted", "the child's parent changes from the one that exited to an adopter, named with its PID and program"
+    "orphan.adopted",
+    "the child's parent changes from the one that exited to an adopter, named with its PID and program",
 )
 def adopted(stage: Stage) -> Evidence:
     """Who its parent is the child asks the kernel, before and after; /proc says the same."""

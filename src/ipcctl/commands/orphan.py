@@ -46,8 +46,8 @@ def command(output: Output, argv: tuple[str, ...], subreaper: bool, hold: float 
 
     With COMMAND, it runs COMMAND as an init does: it adopts and reaps the orphans among COMMAND's descendants, and
     hands signals on to COMMAND's process group. It reports each process that outlived its parent, with the chain of
-    parents as it was, on stderr or to -o FILE. The exit status is COMMAND's. It may be PID 1 of a container. When ipcctl
-    itself is killed by SIGKILL, what it ran goes on.
+    parents as it was, on stderr or to -o FILE. The exit status is COMMAND's. It may be PID 1 of a container. When
+    ipcctl itself is killed by SIGKILL, what it ran goes on.
     """
     needs("-- COMMAND", bool(argv), "left", "timeout", "grace", "fail_on_leak")
     needs("the concept alone", not argv, "subreaper", "hold")

@@ -211,7 +211,9 @@ def asked_for(stage: Stage, strategy: str) -> None:
         raise Skip(f"--avoid {avoid} was asked for")
 
 
-@demonstration.check("zombie.avoid-wait", "with a wait for each child there is no zombie, and every status is collected")
+@demonstration.check(
+    "zombie.avoid-wait", "with a wait for each child there is no zombie, and every status is collected"
+)
 def avoid_wait(stage: Stage) -> Evidence:
     """The parent is blocked until all have exited: seen asleep before the first does."""
     asked_for(stage, "wait")
@@ -268,7 +270,8 @@ def in_a_handler(family: Family) -> None:
 
 
 @demonstration.check(
-    "zombie.avoid-double-fork", "forked twice, the worker is no child of the parent's: no zombie, and nothing to collect"
+    "zombie.avoid-double-fork",
+    "forked twice, the worker is no child of the parent's: no zombie, and nothing to collect",
 )
 def avoid_double_fork(stage: Stage) -> Evidence:
     """The parent waits for the first child, which exits at once; the adopter, this process, reaps the workers."""

@@ -25,7 +25,7 @@ class Descendant:
         self.holder = parent
         self.children: set[Descendant] = set()
         self.handle: int | None = None  # a pidfd
-        self.met = now
+        self.met = self.look_at = now  # look_at: when to read its name and arguments again
         self.orphaned: float | None = None  # when it was first seen to run with its parent gone
         self.adopter: int | None = None
         self.exited: float | None = None

@@ -24,7 +24,7 @@ from .watch import Watch
 if TYPE_CHECKING:
     from resource import struct_rusage
 
-# Those that the kernel sends for a program's own faults, that cannot be blocked, or that stop or wait are not handed on.
+# Not handed on: those that the kernel sends for a program's own faults, that cannot be blocked, and job control's stops.
 KEPT = {SIG.SIGFPE, SIG.SIGILL, SIG.SIGSEGV, SIG.SIGBUS, SIG.SIGABRT, SIG.SIGTRAP, SIG.SIGSYS, SIG.SIGKILL, SIG.SIGSTOP,
         SIG.SIGCHLD, SIG.SIGTSTP, SIG.SIGTTIN, SIG.SIGTTOU}  # fmt: skip
 PASSES = 5  # a process that forks while it is being signalled: its child is found by the next look
@@ -33,8 +33,8 @@ PASSES = 5  # a process that forks while it is being signalled: its child is fou
 class Subreaper(Run):
     """One command, with its descendants watched.
 
-    left: what becomes of those still running when it has ended: "report" leaves them, "wait" waits for them, for at most
-    `wait_s`, and "kill" ends them. longer_than_s: a descendant that was a zombie for longer is kept in `zombies`.
+    left: what becomes of those still running when it has ended: "report" leaves them, "wait" waits for them, for at
+    most `wait_s`, and "kill" ends them. longer_than_s: a descendant that was a zombie for longer is kept in `zombies`.
     """
 
     def __init__(

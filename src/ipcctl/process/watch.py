@@ -37,6 +37,8 @@ SPACING = 100  # a look that took so much processor time is followed by so many 
 READ_EACH = 256  # up to so many new PIDs are tried one by one; with more, /proc is listed
 LOOK_EVERYWHERE_S = 1.0  # for what came by a way that gives out PIDs out of turn (clone3's set_tid)
 SPARE_DESCRIPTORS = 64  # left free for everything else
+FIRST_LOOK_AGAIN_S = 0.004  # after a fork the exec mostly comes within milliseconds
+YOUNG_S = 0.2
 COUNTERS = ("/proc/sys/kernel/ns_last_pid", "/proc/loadavg")  # the first is there in most kernels
 
 Hears = Callable[[Descendant], None]
@@ -73,7 +75,6 @@ class Watch(Signals):
         if os.readlink("/proc/self") != str(self.pid):
             remedy = "mount it there: mount -t proc proc /proc, or unshare --mount-proc"
             raise IpcctlError(f"/proc is that of another PID namespace, and shows none of the command's; {remedy}")
-        super().__enter__()
         self._epoll = select.epoll()
         descriptor = signal_descriptor(self.waited_for)
         self._epoll.register(descriptor, select.EPOLLIN)
@@ -81,6 +82,7 @@ class Watch(Signals):
         self._ours = [descriptor, self._counter]
         self._newest = self._newest_pid()
         self._highest_handle = handles_up_to()
+        super().__enter__()
         return self
 
     def __exit__(self, *what_happened: object) -> None:
@@ -136,9 +138,7 @@ class Watch(Signals):
             everywhere = everywhere or not self._counts or now >= self._next_everywhere
             self._meet(pids() if everywhere else given_out(self._newest, newest))
             self._newest = newest
-        for each in [each for each in self._young if each.met < now]:
-            each.look()  # it may have called exec since it was met
-            self._young.remove(each)
+        self._look_again(self.known.values() if everywhere else [each for each in self._young if now >= each.look_at])
         for each in [*self._without_handle, *self._zombies]:
             self._look_after(each)
         self._space(now, time.thread_time() - before, everywhere)
@@ -156,6 +156,15 @@ class Watch(Signals):
 
     def _newest_pid(self) -> int:
         return int(os.pread(self._counter, 128, 0).split()[-1])
+
+    def _look_again(self, these: Iterable[Descendant]) -> None:
+        """Read their names and arguments again: they may have called exec since."""
+        for each in [each for each in these if each.exited is None]:
+            each.look()
+        ages = [(each, each.look_at - each.met) for each in self._young if time.monotonic() >= each.look_at]
+        for each, age_s in ages:
+            each.look_at += age_s * 4
+        self._young = [each for each in self._young if each.exited is None and each.look_at - each.met < YOUNG_S]
 
     # --- meeting
 
@@ -198,6 +207,7 @@ class Watch(Signals):
         if stat.state in "ZX":
             self._exited(found, now)
         else:
+            found.look_at = now + FIRST_LOOK_AGAIN_S
             self._young.append(found)
         return found
 
@@ -265,8 +275,6 @@ class Watch(Signals):
         self.known.pop(found.pid, None)
         self._without_handle.discard(found)
         self._zombies.discard(found)
-        if found in self._young:
-            self._young.remove(found)
         if found.holder is not None:
             found.holder.children.discard(found)
         if found.handle is not None:

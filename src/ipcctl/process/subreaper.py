@@ -24,7 +24,7 @@ from .watch import Watch
 if TYPE_CHECKING:
     from resource import struct_rusage
 
-# Not handed on: those that the kernel sends for a program's own faults, that cannot be blocked, and job control's stops.
+# Not handed on: what the kernel sends for a program's own faults, what cannot be blocked, and job control's stops.
 KEPT = {SIG.SIGFPE, SIG.SIGILL, SIG.SIGSEGV, SIG.SIGBUS, SIG.SIGABRT, SIG.SIGTRAP, SIG.SIGSYS, SIG.SIGKILL, SIG.SIGSTOP,
         SIG.SIGCHLD, SIG.SIGTSTP, SIG.SIGTTIN, SIG.SIGTTOU}  # fmt: skip
 PASSES = 5  # a process that forks while it is being signalled: its child is found by the next look

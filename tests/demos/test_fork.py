@@ -8,7 +8,6 @@ import re
 import resource
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 

@@ -20,7 +20,7 @@ INIT = ["orphan", "-q", "--", IPCCTL]
 
 # What the statement of each check speaks of, broken in one place: (id, the code, what stands there instead).
 MUTATIONS = [
-    ("adopted", "self.line.tell(time.monotonic())", "self.line.tell(time.monotonic())\n                self.gate.wait()"),
+    ("adopted", "self.line.tell(time.monotonic())", "self.line.tell(time.monotonic()) or self.gate.wait()"),
     ("adopted", "self.line.tell((os.getpid(), os.getppid()))", "self.line.tell((os.getpid(), 1))"),
     (
         "adopted",
@@ -29,7 +29,11 @@ MUTATIONS = [
     ),
     ("runs-on", "self.line.tell(sum(range(1001)))", "pass"),
     ("runs-on", "self.line.tell(sum(range(1001)))", "self.line.tell(sum(range(1000)))"),
-    ("adopter-reaps", "    orphan.finish()\n    state = orphan.reaped()\n    if", "    state = orphan.reaped()\n    if"),
+    (
+        "adopter-reaps",
+        "    orphan.finish()\n    state = orphan.reaped()\n    if",
+        "    state = orphan.reaped()\n    if",
+    ),
     ("subreaper", "    set_child_subreaper()\n    orphan", "    set_child_subreaper(False)\n    orphan"),
     ("subreaper", "with ending_child(7):", "with ending_child(8):"),
 ]
@@ -62,7 +66,8 @@ def test_rows_have_before_and_after_and_who_reaped(report: Any) -> None:
         assert row["adopter"] == "ipcctl"
         assert row["adoption_ms"] > 0
     reaper = orphans[2]
-    assert reaper["reaped_by_pid"] == reaper["parent_after_pid"] != parents[reaper["parent_before_pid"]]["reaped_by_pid"]
+    us = parents[reaper["parent_before_pid"]]["reaped_by_pid"]
+    assert reaper["reaped_by_pid"] == reaper["parent_after_pid"] != us
     assert (orphans[3]["exit_code"], orphans[3]["reaped_by_pid"]) == (7, orphans[3]["parent_after_pid"])
 
 

@@ -135,6 +135,8 @@ class Subreaper(Run):
     def _end_all(self, signals: Signals, had_grace: bool = False) -> None:
         self._take_stock()
         self._ending = True  # who loses its parent from now on loses it by us
+        if self.left == "wait" and not self._running:
+            self._interrupted = self.asked_to_end
         super()._end_all(signals, had_grace)
 
     # ---
@@ -163,7 +165,7 @@ class Subreaper(Run):
                 self.time_was_up = True
                 self._end_all(signals)
             elif info.si_signo in ENDING:
-                self.asked_to_end = self._interrupted = info.si_signo
+                self.asked_to_end = info.si_signo
                 self._end_all(signals)
 
     def _on_orphan(self, found: Descendant) -> None:

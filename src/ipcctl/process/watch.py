@@ -7,7 +7,7 @@
 PIDs are given out one after the other: the new processes are between the newest PID of the last look and that of now.
 So where nothing was started nothing is read, and where something was, the cost does not grow with the number of
 processes on the machine. A look everywhere now and then finds what came out of turn. Looks are spaced by what they
-cost: those of either kind take 1 % of a processor at most.
+cost: those of either kind take half a percent of a processor at most.
 
 What lives between two looks is never met. A process whose parent was such a one has an unknown parent, and one that
 is waited for without having been met is counted as unseen.
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 LOOK_EVERY_S = 0.02  # in quiet times
 LOOK_AT_FIRST_EVERY_S = 0.001  # a shell that starts something and ends lives for a few milliseconds
 AT_FIRST_S = 0.05
-SPACING = 100  # a look that took so much processor time is followed by so many times that without one
+SPACING = 200  # a look that took so much processor time is followed by so many times that without one
 READ_EACH = 256  # up to so many new PIDs are tried one by one; with more, /proc is listed
 LOOK_EVERYWHERE_S = 1.0  # for what came by a way that gives out PIDs out of turn (clone3's set_tid)
 SPARE_DESCRIPTORS = 64  # left free for everything else

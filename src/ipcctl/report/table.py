@@ -38,8 +38,11 @@ class Page:
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour and code else text
 
     def rows(self, columns: Sequence[Column], rows: Iterable[Row]) -> None:
-        """A table, or a record where there is but one row of many columns."""
+        """A table; a record where there is but one row of many columns; a word where there is none."""
         listed = list(rows)
+        if not listed:
+            self.sink.write("  none\n" if self.header else "")
+            return
         if len(listed) == 1 and len(columns) >= RECORD_FROM:
             self.record(columns, listed[0])
             return

@@ -8,7 +8,13 @@
                 ...
         stage.took_part(pid, "child")
         ...
-        return Evidence(expected="Z", observed=stat_of(pid).state)
+        return Evidence(expected="Z", observed=state_of(pid))
+
+Processes that are relatives meet in three ways, none of which is sleeping for a while:
+
+    line = stage.line()     line.tell(value) ──pipe──► line.hear()
+    gate = stage.gate()     gate.open()      ──pipe──► gate.wait()      (in state S until then)
+    stop_here()             the child stops itself; wait_until_stopped(pid), look at it, go_on(pid)
 
 A check that takes too long fails; whatever it left behind is ended before the next begins.
 """
@@ -20,21 +26,27 @@ import os
 import pickle
 import select
 import signal
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import Interrupted
+from ..errors import LIMITS, CannotStart, Interrupted
 from ..process.outcome import decode
 from ..process.prctl import set_child_subreaper
-from ..process.procfs import stat_of
+from ..process.procfs import children_of, stat_of
 from ..process.signals import ENDING, Signals
 from ..process.stop import kill_descendants
 from ..report.report import Check, Column, Event, Report, Row, tally
 from .taking_part import PROCESS_COLUMNS
 
+if TYPE_CHECKING:
+    import subprocess
+    from multiprocessing.process import BaseProcess
+
 DEADLINE_S = 20.0  # a check takes milliseconds; only a machine in great need takes seconds
+CHILD_FAILED = 70  # EX_SOFTWARE of sysexits(3): the exit status of a child whose part went wrong
 
 
 class Skip(Exception):
@@ -46,7 +58,7 @@ class TooLong(Exception):
 
 
 class Evidence:
-    """What a statement leads one to expect, and what was seen.
+    """What a statement leads one to expect, and what was seen; both are read by people.
 
     The check holds when the two are equal, or as `held` says where the statement is no equation.
     """
@@ -80,8 +92,9 @@ class Demonstration:
 
     def run(self, **options: Any) -> Report:
         """Perform the checks and report. This process becomes a child subreaper while they run."""
-        stage = Stage(options)
-        with ending_what_was_started():
+        spared = frozenset(children_of(os.getpid()))
+        with reserving_descriptors(), ending_what_was_started(spared):
+            stage = Stage(options, spared)
             found = [stage.perform(*each) for each in self.checks]
         counts = tally(found)
         summary: Row = {**counts, "wall_s": round(stage.elapsed_ms() / 1000, 6)}
@@ -90,14 +103,22 @@ class Demonstration:
 
 
 class Stage:
-    """Where the checks of one run are performed: its clock, the processes that took part, and their events."""
+    """Where the checks of one run are performed: its clock, the processes that took part, and their events.
 
-    def __init__(self, options: dict[str, Any]) -> None:
+    `spared` are children that this process had before: no check's, and left alone.
+    """
+
+    def __init__(self, options: dict[str, Any], spared: Collection[int] = ()) -> None:
         self.options = options
+        self.spared = spared
         self.rows: list[Row] = []
         self.events: list[Event] = []
         self.begun = time.monotonic()
-        self._check = ""
+        self.pid = os.getpid()
+        self._check: str | None = None
+        self._newest: dict[int, Row] = {}  # by PID, which the kernel gives out again
+        self._closing = contextlib.ExitStack()
+        self._add_row(self.pid, "parent", None)
 
     def elapsed_ms(self) -> float:
         """Milliseconds since the demonstration began."""
@@ -106,28 +127,39 @@ class Stage:
     def perform(self, id: str, statement: str, function: CheckFunction) -> Check:
         """Make one check; what goes wrong in it is a check that failed, with the reason."""
         self._check = id
+        self.event(self.pid, "check", id)
         try:
             with deadline(DEADLINE_S):
                 found = function(self)
             status = "held" if found.held else "failed"
             return Check(id, statement, text(found.expected), text(found.observed), status, found.reason)  # type: ignore[arg-type]
-        except Skip as reason:
-            return Check(id, statement, "", "", "skipped", str(reason))
         except TooLong:
-            return Check(id, statement, "an end", "none", "failed", f"not done after {DEADLINE_S:.0f} s")
+            return Check(id, statement, "an end", "none", "failed", f"not done after {DEADLINE_S:g} s")
         except Exception as error:
-            what = f"{type(error).__name__}: {error}"
-            return Check(id, statement, "no error", what, "failed", "the check itself failed")
+            return told(error, id, statement)
         finally:
-            sweep()
+            if os.getpid() != self.pid:  # a child that came out of its part must not go on as a second parent
+                os._exit(CHILD_FAILED)
+            self._clear()
 
-    def took_part(self, pid: int, role: str) -> None:
+    def _clear(self) -> None:
+        """Close what the check opened, and end what it left behind: that takes descriptors, which may be scarce."""
+        with contextlib.suppress(BrokenPipeError):  # what was still to be written to one that has ended
+            self._closing.close()
+        sweep(self.spared)
+
+    def more_time(self) -> None:
+        """The check made progress: its deadline begins anew."""
+        signal.setitimer(signal.ITIMER_REAL, DEADLINE_S)
+
+    # --- who took part
+
+    def took_part(self, pid: int | None, role: str) -> None:
         """Account for a process that was just started: a row of it, and an event."""
+        assert pid is not None, "it was not started"
         stat = stat_of(pid)
-        row = {"pid": pid, "ppid": stat.ppid if stat else None, "role": role, "check": self._check,
-               "started_ms": self.elapsed_ms(), "ended_ms": None, "exit_code": None, "signal": None}  # fmt: skip
-        self.rows.append(row)
-        self.event(pid, "start", self._check)
+        self._add_row(pid, role, self.elapsed_ms(), stat.ppid if stat else None)
+        self.event(pid, "start", self._check or "")
 
     def wait(self, pid: int) -> int:
         """waitpid(2) for a process that took part; returns the wait status, which its row keeps too."""
@@ -135,26 +167,150 @@ class Stage:
         self.ended(pid, wait_status)
         return wait_status
 
+    def join(self, process: BaseProcess) -> int:
+        """process.join(); returns the wait status as the kernel had it, looked at before the join took it away."""
+        assert process.pid is not None, "it was not started"
+        wait_status = wait_until_zombie(process.pid)
+        process.join()
+        self.ended(process.pid, wait_status)
+        return wait_status
+
     def ended(self, pid: int, wait_status: int) -> None:
         """Account for the end of a process that took part."""
         exit_code, name, _ = decode(wait_status)
-        row = self._row(pid)
-        if row is not None:
-            row.update(ended_ms=self.elapsed_ms(), exit_code=exit_code, signal=name)
+        if pid in self._newest:
+            self._newest[pid].update(ended_ms=self.elapsed_ms(), exit_code=exit_code, signal=name)
         self.event(pid, "end", name or f"exit {exit_code}")
 
     def event(self, pid: int, event: str, detail: str = "") -> None:
         """Note that a process did something, now."""
-        row = self._row(pid)
-        self.events.append(Event(self.elapsed_ms(), pid, row["role"] if row else "parent", event, detail))
+        row = self._newest.get(pid)
+        self.events.append(Event(self.elapsed_ms(), pid, row["role"] if row else "another", event, detail))
 
-    def _row(self, pid: int) -> Row | None:
-        return next((row for row in reversed(self.rows) if row["pid"] == pid), None)
+    def _add_row(self, pid: int, role: str, started_ms: float | None, ppid: int | None = None) -> None:
+        row = {"pid": pid, "ppid": os.getppid() if pid == self.pid else ppid, "role": role, "check": self._check,
+               "started_ms": started_ms, "ended_ms": None, "exit_code": None, "signal": None}  # fmt: skip
+        self.rows.append(row)
+        self._newest[pid] = row
+
+    # --- what a check needs, closed when the check is over
+
+    def line(self) -> Line:
+        """A pipe on which relatives tell each other values."""
+        return self._closing.enter_context(Line())
+
+    def gate(self) -> Gate:
+        """A pipe at which a relative waits until it is opened."""
+        return self._closing.enter_context(Gate())
+
+    def python(self, source: str, role: str) -> subprocess.Popen[str]:
+        """Start a fresh interpreter on `source`, with pipes for its stdin, stdout and stderr.
+
+        For what only an interpreter that exits can show: a fork of this one would have our own exit to go through.
+        """
+        import subprocess
+
+        if not sys.executable:
+            raise Skip("there is no interpreter to start: sys.executable is empty")
+        pipe = subprocess.PIPE
+        argv = [sys.executable, "-I", "-S", "-c", source]  # -I: no PYTHONUNBUFFERED and the like; -S: starts faster
+        program = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        self._closing.enter_context(program)  # closes its pipes, and waits for it …
+        self._closing.callback(program.kill)  # … before which it is killed, if it still runs then
+        self.took_part(program.pid, role)
+        return program
+
+    def ran(self, program: subprocess.Popen[str]) -> tuple[int, str, str]:
+        """Wait for such an interpreter: its wait status, and what it wrote to stdout and stderr."""
+        assert program.stdout and program.stderr
+        wait_status = wait_until_zombie(program.pid)  # it writes less than a pipe holds
+        out, err = program.stdout.read(), program.stderr.read()
+        program.wait()
+        self.ended(program.pid, wait_status)
+        return wait_status, out, err
+
+
+def told(error: Exception, id: str, statement: str) -> Check:
+    """What an error in a check comes to: skipped where the machine does not let us make it, else failed."""
+    if isinstance(error, Skip):
+        return Check(id, statement, "", "", "skipped", str(error))
+    if isinstance(error, OSError) and error.errno in LIMITS:
+        return Check(id, statement, "", "", "skipped", f"{error.strerror}: {LIMITS[error.errno]}")
+    if isinstance(error, CannotStart):
+        return Check(id, statement, "", "", "skipped", str(error))
+    what = f"{type(error).__name__}: {error}"
+    return Check(id, statement, "no error", what, "failed", "the check itself failed")
 
 
 def text(value: object) -> str:
     """Evidence as text."""
     return value if isinstance(value, str) else repr(value)
+
+
+PipeT = TypeVar("PipeT", bound="Pipe")
+
+
+class Pipe:
+    """pipe(2) between relatives, with a reading and a writing end.
+
+    A process that reads lets go of its own writing end first: so it sees the end of file when the others have ended,
+    and does not wait for itself.
+    """
+
+    def __init__(self) -> None:
+        self.reading, self.writing = os.pipe()
+        self._open = {self.reading, self.writing}
+
+    def __enter__(self: PipeT) -> PipeT:
+        return self
+
+    def __exit__(self, *what_happened: object) -> None:
+        for each in tuple(self._open):
+            self._let_go(each)
+
+    def _let_go(self, end: int) -> None:
+        if end in self._open:
+            self._open.remove(end)
+            os.close(end)
+
+
+class Line(Pipe):
+    """A pipe on which values are told: by any of the relatives, to one."""
+
+    def tell(self, value: object) -> None:
+        """Send a value to whoever hears."""
+        tell(self.writing, value)
+
+    def hear(self) -> Any:
+        """The next value. Raises EOFError when nobody is left who could tell one."""
+        self._let_go(self.writing)
+        return hear(self.reading)
+
+    def hear_all(self) -> list[Any]:
+        """Every value, until nobody is left who could tell one."""
+        values = []
+        with contextlib.suppress(EOFError):
+            while True:
+                values.append(self.hear())
+        return values
+
+
+class Gate(Pipe):
+    """An empty pipe: who reads it waits until another writes to it, or until nobody is left who could."""
+
+    def open(self) -> None:
+        """Let one process through."""
+        os.write(self.writing, b"!")
+
+    def wait(self) -> None:
+        """Wait until it is opened, asleep: the process is in state S."""
+        self._let_go(self.writing)
+        os.read(self.reading, 1)
+
+    def is_open(self) -> bool:
+        """Whether wait() would return at once."""
+        self._let_go(self.writing)
+        return bool(select.select([self.reading], [], [], 0)[0])
 
 
 @contextlib.contextmanager
@@ -166,7 +322,7 @@ def ending_child(status: int = 0) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        status = 70  # EX_SOFTWARE of sysexits(3): seen by the parent in the wait status
+        status = CHILD_FAILED  # seen by the parent in the wait status
     finally:
         os._exit(status)
 
@@ -176,32 +332,72 @@ def tell(pipe: int, value: object) -> None:
     os.write(pipe, pickle.dumps(value))
 
 
-def hear(pipe: int, timeout_s: float = DEADLINE_S) -> Any:
+def hear(pipe: int, timeout_s: float | None = None) -> Any:
     """The value that a child told. Raises EOFError when it ended without telling, TooLong when it does neither."""
-    if not select.select([pipe], [], [], timeout_s)[0]:
+    if not select.select([pipe], [], [], DEADLINE_S if timeout_s is None else timeout_s)[0]:
         raise TooLong
     with open(pipe, "rb", buffering=0, closefd=False) as stream:
         return pickle.load(stream)  # from our own child, over a pipe that only we two hold
 
 
-def wait_until_zombie(pid: int) -> None:
-    """Return once a child has exited, leaving it for a wait: no sleeping to see a zombie (waitid(2), WNOWAIT)."""
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+def state_of(pid: int | None) -> str:
+    """The letter of a process's state in /proc/PID/stat; "gone" when the kernel has no record of it any more."""
+    stat = stat_of(pid or 0)
+    return stat.state if stat else "gone"
 
 
-def wait_for_state(pid: int, states: str, timeout_s: float = DEADLINE_S) -> str:
+def stop_here() -> None:
+    """From a child: stop, so that the parent can look at it, until the parent lets it go on."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def wait_until_stopped(pid: int) -> None:
+    """Return once a child has stopped. Raises ChildProcessError when it ended instead."""
+    seen = os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    if seen is None or seen.si_code != os.CLD_STOPPED:
+        raise ChildProcessError(f"process {pid} ended before it came to where it was to stop")
+
+
+def go_on(pid: int) -> None:
+    """Let a stopped process go on."""
+    os.kill(pid, signal.SIGCONT)
+
+
+def wait_until_zombie(pid: int) -> int:
+    """Return once a child has exited, leaving it for a wait: no sleeping to see a zombie (waitid(2), WNOWAIT).
+
+    What is returned is the wait status, as waitpid(2) will give it.
+    """
+    seen = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert seen is not None  # only WNOHANG returns without a child
+    if seen.si_code == os.CLD_EXITED:
+        return seen.si_status << 8
+    return seen.si_status | (0x80 if seen.si_code == os.CLD_DUMPED else 0)
+
+
+def wait_for_state(pid: int, states: str, timeout_s: float | None = None) -> str:
     """Return a process's state once it is one of `states`: the kernel tells nobody when a process falls asleep.
 
     Between two looks the processor is given to whoever wants it. Raises TooLong.
     """
-    end = time.monotonic() + timeout_s
+    end = time.monotonic() + (DEADLINE_S if timeout_s is None else timeout_s)
     while time.monotonic() < end:
-        stat = stat_of(pid)
-        state = stat.state if stat else "gone"
+        state = state_of(pid)
         if state in states.split():
             return state
         os.sched_yield()
     raise TooLong
+
+
+def wait_until_it_ran(pid: int, seconds: float, timeout_s: float | None = None) -> None:
+    """Return once a process has been on a processor for so long from now. Raises TooLong."""
+    clock = ~pid << 3 | 2  # clock_getcpuclockid(3) of another process, which Python's time module has not
+    enough = time.clock_gettime(clock) + seconds
+    end = time.monotonic() + (DEADLINE_S if timeout_s is None else timeout_s)
+    while time.clock_gettime(clock) < enough:
+        if time.monotonic() > end:
+            raise TooLong
+        os.sched_yield()
 
 
 @contextlib.contextmanager
@@ -221,7 +417,19 @@ def deadline(seconds: float) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def ending_what_was_started() -> Iterator[None]:
+def reserving_descriptors(count: int = 3) -> Iterator[None]:
+    """Keep some descriptors out of the block's reach, for the report after it: a check may use up all there are."""
+    reserved: list[int] = []
+    try:
+        reserved += (os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(count))
+        yield
+    finally:
+        for each in reserved:
+            os.close(each)
+
+
+@contextlib.contextmanager
+def ending_what_was_started(spared: Collection[int] = ()) -> Iterator[None]:
     """However the block ends, by a signal too, no process that it started is left.
 
     A signal that asks to end raises Interrupted here; in a child that inherited the handler it ends the child.
@@ -236,33 +444,43 @@ def ending_what_was_started() -> Iterator[None]:
         raise Interrupted(number)
 
     replaced = {each: old for each in ENDING if (old := signal.getsignal(each)) is not signal.SIG_IGN}
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # inherited; with it the kernel would keep no wait status for us
     set_child_subreaper()
     try:
         for each in replaced:
             signal.signal(each, interrupt)
         yield
     finally:
-        sweep()
+        sweep(spared)
         for each, old in replaced.items():
             signal.signal(each, old)
         set_child_subreaper(False)
 
 
-def sweep() -> None:
+def sweep(spared: Collection[int] = ()) -> None:
     """Kill and reap whatever this process has started and not waited for."""
+    if not spared and not has_children():
+        return  # nothing is left, as it should be
+    if reap_all(spared):
+        with Signals(()) as signals:
+            kill_descendants(signals, lambda: reap_all(spared), spared)
+
+
+def has_children() -> bool:
+    """Whether there is any child, a zombie too, without a look at /proc."""
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT | os.WNOHANG)
     except ChildProcessError:
-        return  # nothing is left, as it should be
-    with Signals(()) as signals:
-        kill_descendants(signals, reap_all)
-
-
-def reap_all() -> bool:
-    """Collect every child that has ended; False when there is no child any more."""
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
         return False
     return True
+
+
+def reap_all(spared: Collection[int] = ()) -> bool:
+    """Collect every child that has ended; False when there is none any more, but for the spared.
+
+    The spared are not waited for either: so long as they are not, nobody else is given their PIDs.
+    """
+    left = [pid for pid in children_of(os.getpid()) if pid not in spared]
+    ended = [pid for pid in left if os.waitpid(pid, os.WNOHANG)[0]]
+    return len(ended) < len(left)

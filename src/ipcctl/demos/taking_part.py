@@ -8,7 +8,7 @@ PROCESS_COLUMNS = (
     Column("pid", "integer", "the process"),
     Column("ppid", "integer", "its parent when it was started"),
     Column("role", "text", "which process of the concept it is"),
-    Column("check", "text", "the check that it took part in"),
+    Column("check", "text", "the check that it took part in; the parent, in all"),
     Column("started_ms", "real", "when it was started, from the start of the demonstration"),
     Column("ended_ms", "real", "when it was waited for"),
     Column("exit_code", "integer", "what it gave to exit; unknown when a signal ended it"),

@@ -11,10 +11,10 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from ..errors import IpcctlError
-from .procfs import Stat, stat_of
+from .procfs import Stat, all_stats, stat_of
 from .signals import ENDING, Signals
 from .tree import descendants
 
@@ -61,9 +61,10 @@ def send_by_pid(process: Stat, number: int) -> bool:
         return False
 
 
-def alive_descendants() -> list[Stat]:
-    """The descendants of this process that still run (a zombie does not)."""
-    return [each for each in descendants(os.getpid()) if each.state not in "ZX"]
+def alive_descendants(spared: Collection[int] = ()) -> list[Stat]:
+    """The descendants of this process that still run (a zombie does not), but for `spared` children and theirs."""
+    stats = [each for each in all_stats() if each.pid not in spared]
+    return [each for each in descendants(os.getpid(), stats) if each.state not in "ZX"]
 
 
 def end_descendants(signals: Signals, reap: Reap, grace_s: float, first: int = signal.SIGTERM) -> None:
@@ -85,24 +86,28 @@ def end_descendants(signals: Signals, reap: Reap, grace_s: float, first: int = s
     return None
 
 
-def kill_descendants(signals: Signals, reap: Reap) -> None:
-    """Kill every descendant of this process, those that fork meanwhile as well, and reap them."""
+def kill_descendants(signals: Signals, reap: Reap, spared: Collection[int] = ()) -> None:
+    """Kill every descendant of this process, those that fork meanwhile as well, and reap them.
+
+    `spared` are children that were there before us (a shell's background jobs, when it made itself us by exec): they
+    and their descendants are left alone, and `reap` must not count them.
+    """
     give_up = time.monotonic() + KILL_WITHIN_S
     while reap():
-        freeze_descendants()
-        for each in alive_descendants():
+        freeze_descendants(spared)
+        for each in alive_descendants(spared):
             send(each, signal.SIGKILL)
         signals.wait(time.monotonic() + SCAN_EVERY_S)
         if time.monotonic() > give_up:
-            left = ", ".join(f"{each.pid} ({each.name}, state {each.state})" for each in alive_descendants())
+            left = ", ".join(f"{each.pid} ({each.name}, state {each.state})" for each in alive_descendants(spared))
             raise IpcctlError(f"these do not end even by SIGKILL: {left}")
 
 
-def freeze_descendants() -> None:
+def freeze_descendants(spared: Collection[int] = ()) -> None:
     """Stop them all, until a scan finds none that was not stopped before."""
     stopped: set[tuple[int, int]] = set()
     while True:
-        running = [each for each in alive_descendants() if (each.pid, each.start_ticks) not in stopped]
+        running = [each for each in alive_descendants(spared) if (each.pid, each.start_ticks) not in stopped]
         if not running:
             return
         for each in running:

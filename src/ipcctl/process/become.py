@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from ..errors import FAILED, LIMITS, BadInput, IpcctlError
+from .procfs import status_of
 from .spawn import candidates
 
 EXEC = "exec"  # what is told instead of a status when it is exec that failed
@@ -129,12 +130,12 @@ def become_user(account: Account) -> None:
 
 
 def reset_signals() -> None:
-    """Give every signal its default effect, and block none: what was ignored would stay so over exec."""
-    for number in signal.valid_signals():
-        try:
-            signal.signal(number, signal.SIG_DFL)
-        except (OSError, ValueError):  # SIGKILL and SIGSTOP have no other
-            continue
+    """Give every signal its default effect, and block none: what is ignored would stay so over exec."""
+    ignored = int(status_of(os.getpid()).get("SigIgn", "0"), 16)
+    for number in range(1, signal.NSIG):
+        if ignored & 1 << (number - 1):
+            with contextlib.suppress(OSError):  # two that the C library keeps for itself
+                signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 

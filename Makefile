@@ -8,10 +8,19 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONUNBUFFERED
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 RUN = $(VENV)/bin
-SOURCES = $(shell find src -name '*.py')
+NEED_PYTHON = demo test lint types man man-check bench dist
 
 .DEFAULT_GOAL = help
-.PHONY: help demo test lint types man man-check bench dist clean python
+.PHONY: help clean $(NEED_PYTHON)
+
+# One clear line where python is missing, too old, or without venv; a virtual environment of another version is removed.
+# Here, and not in a rule: make looks only once whether a file is there, and that must be after the removal.
+ifneq ($(filter $(NEED_PYTHON),$(MAKECMDGOALS)),)
+PROBLEM := $(shell sh tools/check_python.sh "$(PYTHON)" "$(VENV)")
+ifneq ($(PROBLEM),)
+$(error $(PROBLEM))
+endif
+endif
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,21 +46,18 @@ man-check: $(VENV)/.developing ## fail if a man page is stale
 bench: $(VENV)/.developing ## measure against the peers, in one run (ARGS=startup)
 	@$(RUN)/python tests/bench $(ARGS)
 
-dist: $(VENV)/.developing ## build the wheel and the source archive into dist/
-	@$(RUN)/python -m pip install -q build && $(RUN)/python -m build -q --outdir dist .
+dist: man-check ## build the wheel and the source archive into dist/
+	@$(RUN)/python -m hatchling build -d dist
 
 clean: ## remove what these targets made
 	@rm -rf .venv .venv-* dist build .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# One clear line where python is missing, too old, or without venv; a virtual environment of another version is made anew.
-python:
-	$(eval PROBLEM := $(shell sh tools/check_python.sh "$(PYTHON)" "$(VENV)"))$(if $(PROBLEM),$(error $(PROBLEM)))@:
-
-$(VENV)/bin/python: | python
+# venv writes pip last: a virtual environment that has it was made to its end.
+$(VENV)/bin/pip:
 	@"$(PYTHON)" -m venv "$(VENV)"
 
-$(VENV)/.installed: $(VENV)/bin/python pyproject.toml | python
+$(VENV)/.installed: $(VENV)/bin/pip pyproject.toml
 	@$(RUN)/python -m pip install -q -e .
 	@$(RUN)/python -m compileall -q src
 	@touch $@

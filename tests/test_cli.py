@@ -186,7 +186,7 @@ def test_colours_only_on_a_terminal_that_wants_them() -> None:
 def test_fitted_to_the_terminal(width: int) -> None:
     text, _ = on_a_terminal("fork", "--trials", "1", width=width, NO_COLOR="1")
     longest = max(map(len, text.splitlines()))
-    assert longest <= max(width, 60)  # numbers and names of columns are never cut
+    assert longest <= max(width, 75)  # numbers and names of columns are never cut
     wide = ipcctl("fork", "--trials", "1").stdout
     assert max(map(len, wide.splitlines())) > 100
 

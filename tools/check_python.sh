@@ -3,17 +3,25 @@
 # Removes a virtual environment that was made from another version.  Usage: check_python.sh PYTHON VENV
 python=$1
 venv=$2
+another="or say make PYTHON=/path/to/python3"
 fail() {
     echo "$1"
     exit
 }
-command -v "$python" >/dev/null 2>&1 || fail "$python was not found; install Python 3.10 or later (apt install python3), or say make PYTHON=/path/to/python3"
-version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || fail "$python does not run; say make PYTHON=/path/to/python3"
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || fail "$python is Python $version; 3.10 or later is needed: say make PYTHON=/path/to/python3"
-"$python" -c 'import venv, ensurepip' 2>/dev/null || fail "$python has no venv; install it (apt install python3-venv)"
-if [ -x "$venv/bin/python" ]; then
-    made=$("$venv/bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
-    [ "$made" = "$version" ] || rm -rf "$venv"
-elif [ -e "$venv" ]; then
-    rm -rf "$venv" # half made
-fi
+version_of() {
+    "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null
+}
+
+command -v "$python" >/dev/null 2>&1 ||
+    fail "$python was not found; install Python 3.10 or later (apt install python3), $another"
+version=$(version_of "$python") || fail "$python does not run; install Python 3.10 or later (apt install python3), $another"
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
+    fail "$python is Python $version, and 3.10 or later is needed; install one, $another"
+package=python3-venv
+[ "$python" = python3 ] || package=python$version-venv
+"$python" -c 'import venv, ensurepip' 2>/dev/null ||
+    fail "$python (Python $version) has no venv; install it (apt install $package), $another"
+
+[ -e "$venv" ] || exit 0
+[ -e "$venv/pyvenv.cfg" ] || fail "$venv is there and is no virtual environment; remove it, or say make VENV=another"
+[ "$(version_of "$venv/bin/python")" = "$version" ] || rm -rf "$venv"

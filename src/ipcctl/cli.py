@@ -50,6 +50,13 @@ class Subcommands(click.Group):
             raise click.UsageError(f"no subcommand {args[0]!r}; {remedy}", ctx)
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> object:
+        """As click has it, but for Ctrl-C: click would print an empty line for it."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise errors.Interrupted(2) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table itself: no subcommand is imported to show its line."""
         with formatter.section("Subcommands"):

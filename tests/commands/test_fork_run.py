@@ -266,6 +266,16 @@ def test_asked_to_end_what_the_command_left_behind_is_ended_too() -> None:
     assert children() == []
 
 
+def test_a_background_job_of_the_shell_that_became_us_is_left_alone() -> None:
+    """`exec ipcctl` in a shell script with jobs: they are children of ours that we did not start."""
+    script = f"sleep 1000 >/dev/null & echo $!; exec {shlex.quote(IPCCTL)} fork -q --timeout 200ms -- sleep 1000"
+    done = subprocess.run(["sh", "-c", script], stdout=subprocess.PIPE, text=True, env=clean_environment(), check=False)
+    job = int(done.stdout)
+    assert (done.returncode, runs(job)) == (124, True)
+    os.kill(job, signal.SIGKILL)
+    os.waitpid(job, 0)
+
+
 def test_an_ignored_signal_stays_ignored() -> None:
     """Under nohup the command is not sent the HUP that it was started to survive."""
     how = {"stdin": subprocess.PIPE, "preexec_fn": ignoring(signal.SIGHUP)}

@@ -38,6 +38,7 @@ from ..process.prctl import set_child_subreaper
 from ..process.procfs import children_of, stat_of
 from ..process.signals import ENDING, Signals
 from ..process.stop import kill_descendants
+from ..process.tree import children_of_ours, has_children
 from ..report.report import Check, Column, Event, Report, Row, tally
 from .taking_part import PROCESS_COLUMNS
 
@@ -92,7 +93,7 @@ class Demonstration:
 
     def run(self, **options: Any) -> Report:
         """Perform the checks and report. This process becomes a child subreaper while they run."""
-        spared = frozenset(children_of(os.getpid()))
+        spared = children_of_ours()
         with reserving_descriptors(), ending_what_was_started(spared):
             stage = Stage(options, spared)
             found = [stage.perform(*each) for each in self.checks]
@@ -465,15 +466,6 @@ def sweep(spared: Collection[int] = ()) -> None:
     if reap_all(spared):
         with Signals(()) as signals:
             kill_descendants(signals, lambda: reap_all(spared), spared)
-
-
-def has_children() -> bool:
-    """Whether there is any child, a zombie too, without a look at /proc."""
-    try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT | os.WNOHANG)
-    except ChildProcessError:
-        return False
-    return True
 
 
 def reap_all(spared: Collection[int] = ()) -> bool:

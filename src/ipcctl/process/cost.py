@@ -32,7 +32,7 @@ def rows_of_costs(sizes: Sequence[int] | None = None) -> Iterator[dict[str, Any]
     """
     for size in sizes or DEFAULT_SIZES:
         code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import measure; measure({size})"
-        job = Run([sys.executable, "-c", code], capture=True)
+        job = Run([sys.executable, "-c", code], capture=True, leave=False)
         record = job.run()[0]
         if job.asked_to_end is not None:
             raise Interrupted(job.asked_to_end)

@@ -19,6 +19,7 @@ from .outcome import RunRecord
 from .procfs import peak_rss_kib
 from .signals import ENDING, SI_KERNEL, Signals
 from .spawn import spawn
+from .tree import children_of_ours
 
 # The kernel counts resident pages a processor, and folds the counts late: by so much may two readings differ.
 PEAK_NOISE_KIB = 256
@@ -28,7 +29,8 @@ class Run:
     """Copies of one command, run at once by this process, which becomes a child subreaper for it.
 
     timeout_s: end them all after so long. grace_s: between TERM and KILL. capture: keep their output in the records
-    (in memory files, so that a daemon which holds on to its output delays nobody).
+    (in memory files, so that a daemon which holds on to its output delays nobody). leave: what a command leaves running
+    when it ends by itself is left, as a shell would.
     """
 
     def __init__(
@@ -38,12 +40,14 @@ class Run:
         timeout_s: float | None = None,
         grace_s: float = 5.0,
         capture: bool = False,
+        leave: bool = True,
     ) -> None:
         self.argv = argv
         self.copies = copies
         self.timeout_s = timeout_s
         self.grace_s = grace_s
         self.capture = capture
+        self.leave = leave
         self.records: list[RunRecord] = []
         self.events: list[Event] = []
         self.asked_to_end: int | None = None  # the signal by which we were asked to
@@ -52,10 +56,12 @@ class Run:
         self._captured: list[tuple[RunRecord, int, int]] = []
         self._floor_kib = 0
         self._begun = 0.0
+        self._spared: frozenset[int] = frozenset()  # children that were there before us, and are nobody's to end
 
     def run(self) -> list[RunRecord]:
         """Start the copies and see them to their end; one that cannot be started has its reason in its record."""
         self._begun = time.monotonic()
+        self._spared = children_of_ours()
         with Signals() as signals:
             adopt_orphans()
             try:
@@ -110,7 +116,7 @@ class Run:
                 return
             if info.si_signo != signal.SIGCHLD and self._hand_on(info) and not insisted:
                 insisted, deadline = True, time.monotonic() + self.grace_s
-        if self.asked_to_end is not None:
+        if self.asked_to_end is not None or not self.leave:
             self._end_all(signals)  # what the command left behind
 
     def _time_is_up(self, signals: Signals, insisted: bool) -> None:
@@ -127,7 +133,8 @@ class Run:
     def _end_all(self, signals: Signals, had_grace: bool = False) -> None:
         from .stop import end_descendants  # most runs end by themselves
 
-        end_descendants(signals, self._reap, 0 if had_grace else self.grace_s, 0 if had_grace else signal.SIGTERM)
+        grace_s, first = (0.0, 0) if had_grace else (self.grace_s, int(signal.SIGTERM))
+        end_descendants(signals, self._reap, grace_s, first, self._spared)
 
     def _hand_on(self, info: signal.struct_siginfo) -> bool:
         """Hand a signal to the copies. Returns whether they must end by it, or be killed after the grace period.
@@ -157,7 +164,7 @@ class Run:
             except ChildProcessError:
                 return False
             if pid == 0:
-                return True
+                return not self._spared or not self._spared >= children_of_ours()
             if pid in self._running:
                 record, begun = self._running.pop(pid)
                 record.ended(wait_status, usage, time.monotonic() - begun, self._floor_kib)

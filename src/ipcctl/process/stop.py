@@ -67,14 +67,16 @@ def alive_descendants(spared: Collection[int] = ()) -> list[Stat]:
     return [each for each in descendants(os.getpid(), stats) if each.state not in "ZX"]
 
 
-def end_descendants(signals: Signals, reap: Reap, grace_s: float, first: int = signal.SIGTERM) -> None:
+def end_descendants(
+    signals: Signals, reap: Reap, grace_s: float, first: int = signal.SIGTERM, spared: Collection[int] = ()
+) -> None:
     """End every descendant of this process and reap what falls to it; returns when none is left.
 
     `first` is the polite signal; 0 sends none, and only waits for the grace period. This process must be a child
     subreaper, so that nothing escapes by losing its parent, and `signals` be entered; one that asks to end cuts the
-    grace period short. Raises IpcctlError when something outlives SIGKILL.
+    grace period short. `spared` are as in kill_descendants. Raises IpcctlError when something outlives SIGKILL.
     """
-    for each in alive_descendants() if first else ():
+    for each in alive_descendants(spared) if first else ():
         send(each, first)
         if each.state == "T":
             send(each, signal.SIGCONT)  # a stopped process acts on a signal only once it runs again
@@ -82,7 +84,7 @@ def end_descendants(signals: Signals, reap: Reap, grace_s: float, first: int = s
     while reap():
         info = signals.wait(deadline)
         if info is None or info.si_signo in ENDING:  # a second Ctrl-C: somebody is in a hurry
-            return kill_descendants(signals, reap)
+            return kill_descendants(signals, reap, spared)
     return None
 
 

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
-from .procfs import Stat, all_stats
+from .procfs import Stat, all_stats, children_of
+
+
+def has_children() -> bool:
+    """Whether this process has any child, a zombie too, without a look at /proc (waitid(2))."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def children_of_ours() -> frozenset[int]:
+    """The children of this process.
+
+    There may be some at the very start, that it never made: `sh -c 'server & exec ipcctl …'` has its server as a child.
+    """
+    return frozenset(children_of(os.getpid())) if has_children() else frozenset()
 
 
 def children_by_parent(stats: Iterable[Stat]) -> dict[int, list[Stat]]:

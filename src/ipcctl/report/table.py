@@ -10,6 +10,7 @@ from .values import humane
 
 GAP = 2  # spaces between columns
 NARROWEST = 8  # a text column is not made narrower than this
+NAMES = ("id", "check", "status")  # columns that are narrowed last: a name cut short is no name
 RECORD_FROM = 8  # a single row with as many columns is written as a record: one field a line
 COLOURS = {"held": "32", "failed": "31", "skipped": "33"}
 
@@ -65,6 +66,7 @@ class Page:
         import tabulate
 
         tabulate.PRESERVE_WHITESPACE = True  # the indentation of a tree is part of the cell
+        tabulate.MIN_PADDING = 0
         labels = [each.label for each in columns] if self.header else []
         if self.width:
             cells = fitted(columns, labels, cells, self.width, wrapped)
@@ -102,19 +104,25 @@ def fitted(
     """The cells, with the widest text columns narrowed until a line fits the terminal."""
     heads = labels or [""] * len(columns)
     widths = [max([len(head)] + [len(line[i]) for line in cells]) for i, head in enumerate(heads)]
-    soft = [i for i, each in enumerate(columns) if each.kind in ("text", "list")]
-    spare = sum(widths) + GAP * (len(widths) - 1) - width
-    while spare > 0:
-        widest = max(soft, key=lambda i: widths[i], default=None)
-        if widest is None or widths[widest] <= NARROWEST:
-            break
-        widths[widest] -= 1
-        spare -= 1
+    texts = [i for i, each in enumerate(columns) if each.kind in ("text", "list")]
+    narrow(widths, [i for i in texts if columns[i].name not in NAMES], width)
+    narrow(widths, texts, width)
     if wrapped:
         import textwrap
 
         return [["\n".join(textwrap.wrap(cell, widths[i])) for i, cell in enumerate(line)] for line in cells]
     return [[cut(cell, widths[i]) for i, cell in enumerate(line)] for line in cells]
+
+
+def narrow(widths: list[int], these: Sequence[int], width: int) -> None:
+    """Take from the widest of these columns, one by one, until all fit, or these are as narrow as may be."""
+    spare = sum(widths) + GAP * (len(widths) - 1) - width
+    while spare > 0 and these:
+        widest = max(these, key=lambda i: widths[i])
+        if widths[widest] <= NARROWEST:
+            break
+        widths[widest] -= 1
+        spare -= 1
 
 
 def cut(text: str, width: int) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..report.report import Report
 
-CONCEPTS = ("fork", "ps")  # in the order in which they build on each other; `tour` runs them all
+CONCEPTS = ("fork", "double-fork", "ps")  # in the order in which they build on each other; `tour` runs them all
 
 
 def demonstrate(concept: str, **options: Any) -> Report:

@@ -8,11 +8,11 @@ import re
 import resource
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mutants import run_alone
 from support import (
     IPCCTL,
     ROOT,
@@ -123,31 +123,6 @@ MUTATIONS = [
     ("Process-daemon", "other = Process(target=work)", "other = Process(target=work, daemon=True)"),
 ]  # fmt: skip
 
-# Runs one check of a demonstration that is read from stdin; a mutant that waits for ever is not waited for long.
-RUN_MUTANT = """
-import sys, types
-from ipcctl.demos import stage
-stage.DEADLINE_S = 3.0
-module = types.ModuleType("ipcctl.demos.fork")
-module.__package__ = "ipcctl.demos"
-sys.modules[module.__name__] = module
-exec(compile(sys.stdin.read(), "fork.py", "exec"), module.__dict__)
-demonstration = module.demonstration
-demonstration.checks = [each for each in demonstration.checks if each[0] == sys.argv[1]]
-(check,) = demonstration.run(trials=3).checks
-print(check.status, check.observed, check.reason)
-"""
-
-
-def run_alone(check: str, source: str) -> str:
-    """Run one check of a demonstration whose source is given: its status, what it observed, and why."""
-    done = subprocess.run(
-        [sys.executable, "-c", RUN_MUTANT, check], input=source, capture_output=True, text=True, timeout=30
-    )
-    assert done.stderr == ""
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
 def report() -> Any:
     """One run, with everything in it."""
@@ -229,7 +204,7 @@ def test_source_is_the_demonstration_itself() -> None:
 @pytest.mark.parametrize(("check", "old", "new"), MUTATIONS)
 def test_a_check_fails_when_what_it_speaks_of_is_broken(check: str, old: str, new: str) -> None:
     assert SOURCE.count(old) == 1, "the code to break is not there exactly once"
-    found = run_alone(f"fork.{check}", SOURCE.replace(old, new))
+    found = run_alone(f"fork.{check}", SOURCE.replace(old, new), trials=3)
     assert found.startswith("failed "), found
 
 
@@ -239,7 +214,7 @@ def test_every_check_has_a_mutation() -> None:
 
 @pytest.mark.parametrize("check", IDS)
 def test_a_check_stands_alone(check: str) -> None:
-    assert run_alone(check, SOURCE).startswith("held "), check
+    assert run_alone(check, SOURCE, trials=3).startswith("held "), check
 
 
 def as_nobody(**how: Any) -> Any:

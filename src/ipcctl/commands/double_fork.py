@@ -161,7 +161,8 @@ def start(output: Output, argv: tuple[str, ...], log: str | None, stdout: str | 
     from ..process.daemon import NULL, Launch, account_of, open_streams
 
     output.open()
-    out, err = stdout or log or NULL, stderr or log or NULL
+    both = NULL if log is None else log
+    out, err = both if stdout is None else stdout, both if stderr is None else stderr
     account = account_of(how["user"]) if how["user"] is not None else None
     said = None if err == NULL else err
     plan = Plan(argv, open_streams(out, err), how["chdir"], how["umask"], account, how["pidfile"], log=said)

@@ -68,6 +68,8 @@ class Launch:
         Raises CannotStart, BadInput, AlreadyRunning, DidNotStart; then nothing of it is left, nor a pidfile.
         """
         self._begun = time.monotonic()
+        if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # inherited; with it there would be nobody to wait for
         with Window() as window:
             self._fork()
             try:

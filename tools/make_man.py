@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 from click_man.man import ManPage
+from readme import blocks
 
 from ipcctl import __version__
 from ipcctl.cli import COMMANDS, cli
@@ -43,12 +44,15 @@ ENVIRONMENT = (
     ("IPCCTL_TRACEBACK", "when set to anything, an error ends with the place where it arose"),
 )
 
+# What troff would take for its own, or print as another sign than the one that a shell knows.
+ESCAPES = str.maketrans(
+    {"\\": "\\e", "-": "\\-", "'": "\\(aq", "`": "\\(ga", "^": "\\(ha", "~": "\\(ti", "…": "\\&..."}
+)
+
 
 def roff(text: str) -> str:
     """Text as troff prints it: backslashes, hyphens, and lines that begin like a request."""
-    for char, escape in (("\\", "\\e"), ("-", "\\-"), ("'", "\\(aq"), ("…", "\\&...")):
-        text = text.replace(char, escape)
-    return re.sub(r"^\.", r"\\&.", text, flags=re.MULTILINE)
+    return re.sub(r"^\.", r"\\&.", text.translate(ESCAPES), flags=re.MULTILINE)
 
 
 def items(pairs: Sequence[tuple[str, str]]) -> str:
@@ -99,8 +103,18 @@ def description(command: click.Command) -> str:
 
 def option_items(context: click.Context) -> str:
     """The options with their help."""
-    records = [each.get_help_record(context) for each in context.command.get_params(context)]
+    options = [each for each in context.command.get_params(context) if isinstance(each, click.Option)]
+    records = [each.get_help_record(context) for each in options]
     return items([record for record in records if record])
+
+
+def examples(title: str) -> str:
+    """The recipes that the README has under the command's name, each run by the tests as it stands."""
+    return "\n".join(
+        f".PP\n{roff(block.intro)}\n.PP\n.nf\n.RS 4\n{roff(block.body.rstrip())}\n.RE\n.fi"
+        for block in blocks("bash")
+        if block.heading == title
+    )
 
 
 class Page(ManPage):  # type: ignore[misc]
@@ -131,6 +145,7 @@ class Page(ManPage):  # type: ignore[misc]
                 section("FORMATS", items(FORMATS), ".PP", roff(FORMATS_NOTE)),
                 section("EXIT STATUS", items(MEANINGS)),
                 section("ENVIRONMENT", items(ENVIRONMENT)),
+                section("EXAMPLES", examples(self.command)),
                 section("SEE ALSO", self._see_also()),
             ]
         )
@@ -158,12 +173,17 @@ def released() -> str:
 
 def pages() -> Iterator[tuple[str, str]]:
     """Every page: its file's name and its text."""
-    context = click.Context(cli, info_name="ipcctl")
+    context = click.Context(cli, info_name="ipcctl", **cli.context_settings)
     yield "ipcctl.1", str(Page(context, "processes and inter-process communication, shown and put to work"))
     for name, summary in COMMANDS.items():
         command = cli.get_command(context, name)
         assert command is not None
-        yield from pages_of(click.Context(command, info_name=name, parent=context), summary)
+        yield from pages_of(context_of(command, name, context), summary)
+
+
+def context_of(command: click.Command, name: str, parent: click.Context) -> click.Context:
+    """The context in which the command is called: its settings decide what its help says."""
+    return click.Context(command, info_name=name, parent=parent, **command.context_settings)
 
 
 def pages_of(context: click.Context, summary: str) -> Iterator[tuple[str, str]]:
@@ -173,7 +193,7 @@ def pages_of(context: click.Context, summary: str) -> Iterator[tuple[str, str]]:
         for name in context.command.list_commands(context):
             below = context.command.get_command(context, name)
             assert below is not None
-            yield from pages_of(click.Context(below, info_name=name, parent=context), below.get_short_help_str(200))
+            yield from pages_of(context_of(below, name, context), below.get_short_help_str(200))
 
 
 def main(args: list[str]) -> int:

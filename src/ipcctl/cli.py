@@ -42,7 +42,7 @@ class Subcommands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click has it, with the nearest name suggested where there is none."""
-        if args[0] not in COMMANDS and not args[0].startswith("-"):
+        if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
             import difflib
 
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
@@ -88,6 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def told(error: BaseException, args: Sequence[str]) -> int:
     """Say in one line what went wrong, and return the exit status that it has."""
+    if isinstance(error, SystemExit) and "_IPCCTL_COMPLETE" in os.environ:
+        return int(error.code or 0)  # click's completion, asked for by a shell, exits by itself
     if isinstance(error, (errors.ReaderGone, BrokenPipeError, SystemExit)):  # click exits by itself on EPIPE
         discard_stdout()
         return errors.SIGNALLED + 13  # the status of a program that SIGPIPE ended, as `ps | head -1` has it

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 
 HERE = Path(__file__).parent
 NOT_COMPARISONS = {"__main__", "harness"}
 
 
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """Leave by way of every finally."""
+    sys.exit(128 + number)
+
+
 def main(names: list[str]) -> int:
     """Print each comparison as it is made; 1 when a target was missed."""
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: what a comparison started is ended
+        signal.signal(number, interrupt)
     there = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in NOT_COMPARISONS)
     unknown = set(names) - set(there)
     if unknown:

@@ -151,7 +151,10 @@ def sleepers(count: int) -> Iterator[list[int]]:
 
 
 def peak_rss_kib(command: Sequence[str], stdin: int | None = None) -> int:
-    """The peak memory of a command, started from a small shell so that this process's own does not count (wait4(2))."""
+    """The peak memory of a command (wait4(2)), started from a small interpreter.
+
+    The kernel counts from what the starter held at its peak: a figure of less than some 10 MiB is the starter's.
+    """
     script = "import os, sys; pid = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ)\n"
     script += "print(os.wait4(pid, 0)[2].ru_maxrss, file=sys.stderr)"
     small = [PYTHON, "-I", "-S", "-c", script, *command]

@@ -134,7 +134,7 @@ def test_a_shell_that_uses_descriptors_of_its_own_keeps_it(pidfile: Path) -> Non
 def test_the_lock_of_one_who_may_only_read_counts_for_nothing(pidfile: Path) -> None:
     """Or whoever may read a stale pidfile could keep its daemon from starting."""
     end(start("--pidfile", str(pidfile), *SLEEP)["pid"])
-    code = "import fcntl, sys\nf = open(sys.argv[1])\nfcntl.lockf(f, fcntl.LOCK_SH, 1, 0)\nprint(1, flush=True)\ninput()"
+    code = "import fcntl, sys\nf = open(sys.argv[1])\nfcntl.lockf(f, fcntl.LOCK_SH, 1, 0); print(1, flush=True)\n" "input()"
     with subprocess.Popen([*python(code), str(pidfile)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as reader:
         assert reader.stdout and reader.stdout.readline()
         assert not is_running(pidfile)
@@ -403,14 +403,17 @@ def test_the_daemon_of_another_user_is_not_ours_to_stop(pidfile: Path) -> None:
         folder.chmod(0o700)
 
 
-def test_a_daemon_in_the_callers_own_session_ends_alone(pidfile: Path) -> None:
-    """One that locked the file by itself, in the foreground: its session is the whole login."""
+@pytest.mark.parametrize("own", [True, False])
+def test_a_daemon_in_somebodys_session_ends_alone(own: bool, pidfile: Path) -> None:
+    """One that locked the file by itself, in the foreground: its session is the whole login, ours or another."""
     code = "import fcntl, os, sys, signal\nf = open(sys.argv[1], 'w')\nprint(os.getpid(), file=f, flush=True)\n"
     code += "fcntl.lockf(f, fcntl.LOCK_EX, 1, 0)\nprint('up', flush=True)\nsignal.pause()"
-    command = [*python(code), str(pidfile)]
-    with subprocess.Popen(["sleep", "1000"]) as other, subprocess.Popen(command, stdout=subprocess.PIPE) as server:
-        assert server.stdout and server.stdout.readline()
-        done = ipcctl("double-fork", "-f", "json", "--pidfile", str(pidfile), "--stop")
+    script = '"$@"; echo $?; exec sleep 1000'
+    command = ["sh", "-c", script, "login", *python(code), str(pidfile)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=not own) as login:
+        assert login.stdout and login.stdout.readline()
+        done = ipcctl("double-fork", "-f", "json", "--pidfile", str(pidfile), "--stop", "--grace", "0")
         assert report_of(done)["rows"][0]["processes"] == 1
-        assert (server.wait(), runs(other.pid)) == (-signal.SIGTERM, True)
-        other.kill()
+        assert int(login.stdout.readline().split()[-1]) - 128 in (signal.SIGTERM, signal.SIGKILL)
+        assert runs(login.pid)
+        login.kill()

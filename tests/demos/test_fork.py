@@ -66,7 +66,7 @@ MUTATIONS = [
         '    line.tell(("before", os.getpid()))\n    pid = os.fork()\n',
         '    pid = os.fork()\n    line.tell(("before", os.getpid()))\n',
     ),
-    ("order-not-fixed", 'line.tell("parent" if pid else "child")', 'pid and line.tell("parent")'),
+    ("order-not-fixed", 'b"parent " if pid else b"child "', 'b"parent "'),
     (
         "order-not-fixed",
         'os._exit(0)\n    stage.took_part(pid, "child of a trial")',

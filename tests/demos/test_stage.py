@@ -177,6 +177,49 @@ except stages.Interrupted as asked:
     assert (done.stdout, done.stderr) == ("15 True 0.0 []\nTrue\n", "")
 
 
+def test_a_signal_is_heard_though_it_came_in_a_finalizer() -> None:
+    done = python("""
+class Finalized:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+@demonstration.check("tried.finalizer", "what is raised in a finalizer, Python drops")
+def finalizer(stage):
+    Finalized()
+    while True:
+        stage.more_time()
+
+@demonstration.check("tried.late", "never made")
+def late(stage):
+    print("made")
+
+try:
+    demonstration.run()
+except stages.Interrupted as asked:
+    print(asked.number)
+""")
+    assert (done.stdout, done.stderr) == ("15\n", "")
+
+
+def test_a_signal_that_a_check_did_not_hear_ends_the_demonstration() -> None:
+    done = python("""
+class Finalized:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+@demonstration.check("tried.finalizer", "the last check, over before it is interrupted again")
+def finalizer(stage):
+    Finalized()
+    return Evidence("", "")
+
+try:
+    demonstration.run()
+except stages.Interrupted as asked:
+    print(asked.number)
+""")
+    assert (done.stdout, done.stderr) == ("15\n", "")
+
+
 def test_a_check_that_takes_too_long_fails() -> None:
     status, _, reason = found("""
 stages.DEADLINE_S = 0.1

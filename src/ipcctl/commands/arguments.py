@@ -92,6 +92,6 @@ class Wrapper(click.Command):
         """As click has it, but for a `--` that nothing follows."""
         dashes_last = args[-1:] == ["--"]
         rest = super().parse_args(ctx, args)
-        if dashes_last and not ctx.params.get("argv"):
+        if dashes_last and not ctx.params.get("argv") and not ctx.resilient_parsing:
             raise click.UsageError("no command after --; name one, or leave the -- out to see the concept", ctx)
         return rest

@@ -26,9 +26,14 @@ COLUMNS = (
 )
 
 
+def completed(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The concepts not yet named."""
+    return [name for name in CONCEPTS if name.startswith(incomplete) and name not in context.params["concepts"]]
+
+
 @click.command()
 @output_options({"tour": COLUMNS}, lambda given: "tour")
-@click.argument("concepts", nargs=-1, metavar="[CONCEPT]...")
+@click.argument("concepts", nargs=-1, metavar="[CONCEPT]...", shell_complete=completed)
 def command(output: Output, concepts: tuple[str, ...]) -> int:
     """Run every concept's checks, one concept after the other.
 

@@ -31,6 +31,7 @@ from .stage import (
     Evidence,
     Gate,
     Line,
+    Pipe,
     Skip,
     Stage,
     ending_child,
@@ -154,20 +155,22 @@ def order_not_fixed(stage: Stage) -> Evidence:
 
 def orders_of_forks(stage: Stage, trials: int) -> Iterator[tuple[str, ...]]:
     """For each fork, who came to its pipe, in order; nobody, when the child did not finish as it should."""
-    with contextlib.ExitStack() as lines:
-        forked = [one_fork(stage, lines.enter_context(Line())) for _ in range(trials)]
-        for pid, line in forked:
-            yield tuple(line.hear_all()) if stage.wait(pid) == 0 else ()
+    with contextlib.ExitStack() as pipes:
+        forked = [one_fork(stage, pipes.enter_context(Pipe())) for _ in range(trials)]
+        for pid, pipe in forked:
+            wait_status = stage.wait(pid)
+            came = os.read(pipe.reading, 64).decode().split()
+            yield tuple(came) if wait_status == 0 else ()
 
 
-def one_fork(stage: Stage, line: Line) -> tuple[int, Line]:
-    """After the fork each side tells who it is, and who runs first tells first."""
+def one_fork(stage: Stage, pipe: Pipe) -> tuple[int, Pipe]:
+    """After the fork each side writes who it is, and who runs first writes first."""
     pid = os.fork()
-    line.tell("parent" if pid else "child")
+    os.write(pipe.writing, b"parent " if pid else b"child ")
     if pid == 0:
         os._exit(0)
     stage.took_part(pid, "child of a trial")
-    return pid, line
+    return pid, pipe
 
 
 @demonstration.check("fork.inherits-memory", "the child reads what the parent made before the fork")

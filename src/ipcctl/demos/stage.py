@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
 DEADLINE_S = 20.0  # a check takes milliseconds; only a machine in great need takes seconds
+INSIST_S = 1.0  # how long an interrupted check has until it is interrupted again
 CHILD_FAILED = 70  # EX_SOFTWARE of sysexits(3): the exit status of a child whose part went wrong
 
 
@@ -155,7 +156,8 @@ class Stage:
 
     def more_time(self, extra_s: float = 0.0) -> None:
         """The check made progress: its deadline begins anew; what it does next takes so long by itself."""
-        signal.setitimer(signal.ITIMER_REAL, DEADLINE_S + extra_s)
+        if not signal.getitimer(signal.ITIMER_REAL)[1]:  # an interval: see ending_what_was_started
+            signal.setitimer(signal.ITIMER_REAL, DEADLINE_S + extra_s)
 
     # --- who took part
 
@@ -446,18 +448,28 @@ def reserving_descriptors(count: int = 3) -> Iterator[None]:
 def ending_what_was_started(spared: Collection[int] = ()) -> Iterator[None]:
     """However the block ends, by a signal too, no process that it started is left.
 
-    A signal that asks to end raises Interrupted here; in a child that inherited the handler it ends the child.
+    A signal that asks to end raises Interrupted here; in a child that inherited the handler it ends the child. Where a
+    finalizer happened to run, Python drops what is raised: so it is raised again after a while, and at the end.
     """
     owner = os.getpid()
+    asked: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         if os.getpid() != owner:
             os._exit(128 + number)
         for each in replaced:  # from now on we are ending; a second signal must not interrupt that
             signal.signal(each, signal.SIG_IGN)
+        asked.append(number)
+        sys.unraisablehook = say_nothing
+        signal.signal(signal.SIGALRM, insist)
+        signal.setitimer(signal.ITIMER_REAL, INSIST_S, INSIST_S)
         raise Interrupted(number)
 
+    def insist(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(asked[0])
+
     replaced = {each: old for each in ENDING if (old := signal.getsignal(each)) is not signal.SIG_IGN}
+    at_alarm = signal.getsignal(signal.SIGALRM)
     if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # inherited; with it the kernel would keep no wait status for us
     set_child_subreaper()
@@ -465,11 +477,19 @@ def ending_what_was_started(spared: Collection[int] = ()) -> Iterator[None]:
         for each in replaced:
             signal.signal(each, interrupt)
         yield
+        if asked:
+            raise Interrupted(asked[0])
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, at_alarm)
         sweep(spared)
         for each, old in replaced.items():
             signal.signal(each, old)
         set_child_subreaper(False)
+
+
+def say_nothing(unraisable: object) -> None:
+    """Once we were asked to end: an object that was only half made then need not complain (sys.unraisablehook)."""
 
 
 def sweep(spared: Collection[int] = ()) -> None:

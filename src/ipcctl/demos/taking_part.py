@@ -14,3 +14,12 @@ PROCESS_COLUMNS = (
     Column("exit_code", "integer", "what it gave to exit; unknown when a signal ended it"),
     Column("signal", "text", "the signal that ended it"),
 )
+STATE_COLUMNS = (
+    Column("pid", "integer", "the process"),
+    Column("role", "text", "the state or mark that it was made to show, or its part"),
+    Column("stat", "text", "what the kernel shows for it"),
+    Column("meaning", "text", "that in words"),
+    Column("how", "text", "how it was brought there"),
+    Column("skipped", "text", "why it could not be made on this machine"),
+    *(each for each in PROCESS_COLUMNS if each.name not in ("pid", "role")),
+)

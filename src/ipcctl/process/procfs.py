@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 TICKS = os.sysconf("SC_CLK_TCK")  # a second, for the times in /proc/PID/stat
 PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
+PF_KTHREAD = 0x00200000  # in Stat.flags: a thread of the kernel, without memory of its own (linux/sched.h)
 
 STATES = {
     "R": "running or ready to run",
@@ -25,6 +26,14 @@ STATES = {
     "P": "parked",
     "W": "paging",
     "K": "wakekill",
+}
+MARKS = {
+    "<": "high priority (nice below 0)",
+    "N": "low priority (nice above 0)",
+    "L": "has pages locked into memory",
+    "s": "session leader",
+    "l": "has several threads",
+    "+": "in the foreground process group of its terminal",
 }
 
 
@@ -50,6 +59,11 @@ class Stat(NamedTuple):
     rss_pages: int
 
     @property
+    def in_kernel(self) -> bool:
+        """Whether it is a thread of the kernel, which runs no program."""
+        return bool(self.flags & PF_KTHREAD)
+
+    @property
     def age_s(self) -> float:
         """Seconds since it started."""
         return time.clock_gettime(time.CLOCK_BOOTTIME) - self.start_ticks / TICKS
@@ -60,11 +74,11 @@ def parse_stat(raw: bytes) -> Stat:
 
     The name stands in parentheses and may itself hold parentheses, spaces and newlines: it ends at the last ")".
     """
-    opened, closed = raw.index(b"("), raw.rindex(b")")
-    name = raw[opened + 1 : closed].decode("utf-8", "surrogateescape")
-    f = raw[closed + 2 :].split(b" ", 23)  # f[0] is field 3 of proc(5)
+    head, _, tail = raw.decode("utf-8", "surrogateescape").rpartition(") ")
+    pid, _, name = head.partition(" (")
+    f = tail.split(" ", 22)  # f[0] is field 3 of proc(5)
     return Stat(
-        int(raw[:opened]), name, f[0].decode("ascii"),
+        int(pid), name, f[0],
         int(f[1]), int(f[2]), int(f[3]), int(f[4]), int(f[5]), int(f[6]), int(f[7]), int(f[9]),
         int(f[11]), int(f[12]), int(f[16]), int(f[17]), int(f[19]), int(f[21]),
     )  # fmt: skip
@@ -88,10 +102,56 @@ def read(path: str, most: int = 1 << 16) -> bytes | None:
         os.close(descriptor)
 
 
+def read_list(path: str) -> bytes | None:
+    """As `read`, for a file without a bound to its length: of such the kernel hands out a page or less at a time."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read()
+    except (FileNotFoundError, PermissionError, ProcessLookupError):
+        return None
+
+
 def stat_of(pid: int) -> Stat | None:
     """The record of one process; None when there is none."""
     raw = read(f"/proc/{pid}/stat")
     return parse_stat(raw) if raw else None
+
+
+def marked_state(stat: Stat, locked: bool) -> str:
+    """The state letter and the marks after it, as ps(1) prints them under STAT.
+
+    `locked` is whether it has pages locked into memory, which its stat does not say (see has_locked_memory).
+    """
+    found = stat.state
+    if stat.nice:
+        found += "<" if stat.nice < 0 else "N"
+    if locked:
+        found += "L"
+    if stat.session == stat.pid:
+        found += "s"
+    if stat.threads > 1:
+        found += "l"
+    return found + "+" if stat.tpgid == stat.pgrp else found
+
+
+def has_locked_memory(status: bytes | None) -> bool:
+    """Whether a /proc/PID/status tells of locked memory; one without memory, as of a zombie, has no such field."""
+    at = status.find(b"\nVmLck:") if status else -1
+    return status is not None and at >= 0 and not status.startswith(b" 0 kB", status.index(b"kB", at) - 3)
+
+
+def explained(stat: str) -> str:
+    """A STAT in words: `Ss+` is waiting, session leader, in the foreground."""
+    words = [STATES.get(stat[:1], "unknown"), *(MARKS.get(mark, "unknown") for mark in stat[1:])]
+    return "; ".join(f"{letter} {word}" for letter, word in zip(stat, words, strict=True))
+
+
+def owner_of(pid: int) -> int | None:
+    """The effective user ID of a process: the owner of its directory; None when it is gone."""
+    try:
+        return os.stat(f"/proc/{pid}").st_uid
+    except (FileNotFoundError, PermissionError, ProcessLookupError):
+        return None
 
 
 def pids() -> list[int]:
@@ -145,7 +205,7 @@ def children_of(pid: int) -> list[int]:
         threads = os.listdir(f"/proc/{pid}/task")
     except (FileNotFoundError, ProcessLookupError):
         return []
-    listed = [read(f"/proc/{pid}/task/{thread}/children") for thread in threads]
+    listed = [read_list(f"/proc/{pid}/task/{thread}/children") for thread in threads]
     if listed and all(each is not None for each in listed):
         return [int(child) for each in listed if each for child in each.split()]
     return [stat.pid for stat in all_stats() if stat.ppid == pid]

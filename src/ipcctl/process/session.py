@@ -1,7 +1,7 @@
 """The processes of one session, and their end.  See setsid(2), credentials(7).
 
     end_session: TERM to each ──► none left, or grace over
-                                  └► STOP each, scan until none is new ──► KILL each process group ──► none left, or again
+                   └► STOP each, until a scan finds no other ──► KILL each process group, until none is left
 
 A process that forks while it is being killed outruns every scan, but not a signal to its process group: the kernel
 gives that to all members at once, and lets none of them fork before it has acted on it (kill(2), fork(2)). So each

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from .procfs import Stat, all_stats, children_of
 
@@ -46,3 +46,37 @@ def descendants(root: int, stats: Iterable[Stat] | None = None) -> list[Stat]:
         found += below
         waiting += [each.pid for each in below]
     return found
+
+
+def ancestors(pid: int, stats: Iterable[Stat]) -> list[Stat]:
+    """Every process above `pid`, its parent first."""
+    by_pid = {each.pid: each for each in stats}
+    found: list[Stat] = []
+    at = by_pid.get(pid)
+    while at and (parent := by_pid.get(at.ppid)) and parent not in found:
+        found.append(parent)
+        at = parent
+    return found
+
+
+def adopted(stats: Collection[Stat]) -> list[Stat]:
+    """The processes whose parent is not the one that started them, as far as the kernel's records show it.
+
+    A process is born into its parent's session, and leaves it only by setsid(2), which makes it the leader of a new one
+    (credentials(7)). So one that leads no session, and whose parent is in another, was not started by that parent:
+    it was adopted, by init or by a child subreaper. Two things hide it: an adopter in the same session, and a setsid of
+    the process itself (a daemon, which looks like what init started). One thing feigns it: a parent that called setsid
+    after the fork; it is told apart as long as the leader of the old session lives, and is not below that parent.
+    """
+    by_pid = {each.pid: each for each in stats}
+
+    def left_the_session(parent: Stat, leader: Stat | None) -> bool:
+        return leader is not None and parent not in ancestors(leader.pid, stats)
+
+    def is_adopted(each: Stat) -> bool:
+        parent = by_pid.get(each.ppid)
+        if parent is None or each.in_kernel or each.session in (each.pid, parent.session):
+            return False
+        return not left_the_session(parent, by_pid.get(each.session))
+
+    return [each for each in stats if is_adopted(each)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -19,9 +20,13 @@ def chosen(columns: Sequence[Column]) -> Callable[[Row], Row]:
     """What turns a row into the object that JSON shows: these columns, in this order, times as ISO 8601."""
     names = [each.name for each in columns]
     times = [each.name for each in columns if each.kind == "time"]
+    values = operator.itemgetter(*names, names[0])  # the first once more, for a tuple even of one; zip leaves it out
 
     def choose(row: Row) -> Row:
-        result: Row = {name: row.get(name) for name in names}
+        try:
+            result: Row = dict(zip(names, values(row)))  # noqa: B905
+        except KeyError:  # a row may leave columns out
+            result = {name: row.get(name) for name in names}
         for name in times:
             moment = result[name]
             if moment is not None:
@@ -141,17 +146,17 @@ def write_document(report: Report, sink: Sink, columns: Sequence[Column], sectio
 
 def write_markup(rows: Iterable[Row], columns: Sequence[Column], sink: Sink, markup: str) -> None:
     """One table of raw values."""
-    import tabulate
+    from tabulate import tabulate
 
-    tabulate.PRESERVE_WHITESPACE = True
     turns = [(each.name, exact(each)) for each in columns]
     quote = markdown_cell if markup == "markdown" else str
     cells = [[quote(turn(row.get(name))) for name, turn in turns] for row in rows]
-    text = tabulate.tabulate(
+    text = tabulate(
         cells,
         headers=[each.name for each in columns],
         tablefmt="pipe" if markup == "markdown" else "html",
         disable_numparse=True,
+        preserve_whitespace=True,
         colalign=[alignment(each) for each in columns] if cells else None,
     )
     sink.write(text + "\n")

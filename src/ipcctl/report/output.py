@@ -71,7 +71,8 @@ class Output:
         table = report.columns_of(section)
         if self.asked is None or (section == "summary" and not report.summary):
             nests = self.format in ("json", "jsonl")
-            return [each for each in table if each.shown and (nests or each.kind != "object")]
+            wanted = [each for each in table if each.shown and (nests or each.kind != "object")]
+            return [each for each in wanted if each.in_table] if self.format == "table" else wanted
         known = {each.label: each for each in table} | {each.name: each for each in table}
         names = [name.strip() for name in self.asked.split(",")]
         unknown = [name for name in names if name not in known]

@@ -28,14 +28,19 @@ class Column:
 
     `kind` "time" is a moment, held as seconds since the epoch and written as ISO 8601 with the zone;
     "object" is what JSON nests, and other formats leave out unless it is asked for.
-    `shown` says whether it is there when no columns are asked for.
+    `shown` says whether it is there when no columns are asked for, and `in_table` whether in the table, too.
     """
 
-    def __init__(self, name: str, kind: Kind, help: str, shown: bool = True) -> None:
+    def __init__(self, name: str, kind: Kind, help: str, shown: bool = True, in_table: bool = True) -> None:
         self.name = name
         self.kind = kind
         self.help = help
         self.shown = shown
+        self.in_table = in_table
+
+    def but(self, shown: bool, in_table: bool) -> Column:
+        """The same column, shown elsewhere."""
+        return Column(self.name, self.kind, self.help, shown, in_table)
 
     @property
     def unit(self) -> str:

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 
 from .report import CHECK_COLUMNS, Check, Column, Report, Row, tally
 from .sink import Sink
-from .values import humane
+from .values import duration, humane
 
 GAP = 2  # spaces between columns
 NARROWEST = 8  # a text column is not made narrower than this
 NAMES = ("id", "check", "status")  # columns that are narrowed last: a name cut short is no name
 RECORD_FROM = 8  # a single row with as many columns is written as a record: one field a line
+TOTALS = ("held", "failed", "skipped", "wall_s")  # what the line of totals says of the summary
 COLOURS = {"held": "32", "failed": "31", "skipped": "33"}
 
 
@@ -36,6 +37,10 @@ class Page:
     def painted(self, text: str, code: str) -> str:
         """The text in a colour (ECMA-48 SGR), where colours are wanted."""
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour and code else text
+
+    def line(self, text: str) -> None:
+        """One line below a section, set off by a blank one."""
+        self.sink.write(f"\n{text}\n" if self.header else f"{text}\n")
 
     def rows(self, columns: Sequence[Column], rows: Iterable[Row]) -> None:
         """A table, or a record where there is but one row of many columns."""
@@ -65,7 +70,6 @@ class Page:
         """Lay cells out in columns; on a terminal, wrapped or cut to its width."""
         import tabulate
 
-        tabulate.PRESERVE_WHITESPACE = True  # the indentation of a tree is part of the cell
         tabulate.MIN_PADDING = 0
         labels = [each.label for each in columns] if self.header else []
         if self.width:
@@ -75,6 +79,7 @@ class Page:
             headers=labels,
             tablefmt="simple" if labels else "plain",
             disable_numparse=True,
+            preserve_whitespace=True,  # the indentation of a tree is part of the cell
             colalign=[alignment(each) for each in columns] if cells else None,
         )
         for line in text.split("\n"):
@@ -142,11 +147,14 @@ def write_table(report: Report, page: Page, columns: Sequence[Column], section: 
     if report.checks:
         page.title("checks")
         page.checks(report.checks)
-    if report.summary and (report.checks or len(rows) != 1 or len(columns) < RECORD_FROM):
+        page.line(totals(report))
+    figures = {name: value for name, value in report.summary.items() if not report.checks or name not in TOTALS}
+    if figures and (len(rows) != 1 or len(columns) < RECORD_FROM or report.checks):
         page.title("summary")
-        page.record(report.columns_of("summary"), report.summary)
+        page.record(report.columns_of("summary"), figures)
 
 
-def totals(checks: Iterable[Check]) -> str:
-    """The line of totals: 17 held, 0 failed, 0 skipped."""
-    return ", ".join(f"{count} {status}" for status, count in tally(checks).items())
+def totals(report: Report) -> str:
+    """The line of totals: 17 held, 0 failed, 0 skipped, in 431 ms."""
+    counts = ", ".join(f"{count} {status}" for status, count in tally(report.checks).items())
+    return counts + (f", in {duration(report.summary['wall_s'])}" if "wall_s" in report.summary else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,16 @@ SIZES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 def iso8601(moment: float) -> str:
     """Seconds since the epoch as ISO 8601 with milliseconds and the local zone's offset."""
-    return datetime.datetime.fromtimestamp(moment).astimezone().isoformat(timespec="milliseconds")
+    seconds, milliseconds = divmod(int(moment * 1000 + 0.5) if moment >= 0 else round(moment * 1000), 1000)
+    clock, offset = whole_second(seconds)
+    return f"{clock}.{milliseconds:03}{offset}"
+
+
+@functools.lru_cache(maxsize=4096)
+def whole_second(seconds: int) -> tuple[str, str]:
+    """A second's local date and clock, and the offset of the zone then. Many processes start in the same second."""
+    text = datetime.datetime.fromtimestamp(seconds).astimezone().isoformat()
+    return text[:19], text[19:]
 
 
 def local_time(moment: float) -> str:
@@ -75,6 +85,8 @@ HUMANE_KIND: dict[Kind, Callable[[Any], str]] = {
 def humane(column: Column) -> Callable[[Any], str]:
     """What turns a value of this column into text for a person: rounded, on one line, "-" where it is unknown."""
     turn = HUMANE.get(column.unit) or HUMANE_KIND[column.kind]
+    if column.kind == "list" and column.unit:
+        return lambda value: "-" if value is None else ", ".join(map(turn, value))
     if column.kind in ("text", "list", "object"):
         return lambda value: "-" if value is None else visible_line(turn(value))
     return lambda value: "-" if value is None else turn(value)

@@ -126,7 +126,11 @@ class Stage:
 
     def elapsed_ms(self) -> float:
         """Milliseconds since the demonstration began."""
-        return round((time.monotonic() - self.begun) * 1000, 3)
+        return self.since_begun(time.monotonic())
+
+    def since_begun(self, moment: float) -> float:
+        """A moment (time.monotonic, in any process) in milliseconds since the demonstration began."""
+        return round((moment - self.begun) * 1000, 3)
 
     def perform(self, id: str, statement: str, function: CheckFunction) -> Check:
         """Make one check; what goes wrong in it is a check that failed, with the reason."""
@@ -152,10 +156,10 @@ class Stage:
             self._closing.close()
         sweep(self.spared)
 
-    def more_time(self) -> None:
-        """The check made progress: its deadline begins anew."""
+    def more_time(self, extra_s: float = 0.0) -> None:
+        """The check made progress: its deadline begins anew; what it does next takes so long by itself."""
         if not signal.getitimer(signal.ITIMER_REAL)[1]:  # an interval: see ending_what_was_started
-            signal.setitimer(signal.ITIMER_REAL, DEADLINE_S)
+            signal.setitimer(signal.ITIMER_REAL, DEADLINE_S + extra_s)
 
     # --- who took part
 
@@ -187,10 +191,15 @@ class Stage:
             self._newest[pid].update(ended_ms=self.elapsed_ms(), exit_code=exit_code, signal=name)
         self.event(pid, "end", name or f"exit {exit_code}")
 
-    def event(self, pid: int, event: str, detail: str = "") -> None:
-        """Note that a process did something, now."""
+    def note(self, pid: int, **known: Any) -> None:
+        """Add to the row of a process what is known of it, by column."""
+        self._newest[pid].update(known)
+
+    def event(self, pid: int, event: str, detail: str = "", at: float | None = None) -> None:
+        """Note that a process did something, now or `at` a moment that it told (time.monotonic)."""
         row = self._newest.get(pid)
-        self.events.append(Event(self.elapsed_ms(), pid, row["role"] if row else "another", event, detail))
+        t_ms = self.elapsed_ms() if at is None else self.since_begun(at)
+        self.events.append(Event(t_ms, pid, row["role"] if row else "another", event, detail))
 
     def _add_row(self, pid: int, role: str, started_ms: float | None, ppid: int | None = None) -> None:
         row = {"pid": pid, "ppid": os.getppid() if pid == self.pid else ppid, "role": role, "check": self._check,
@@ -207,6 +216,10 @@ class Stage:
     def gate(self) -> Gate:
         """A pipe at which a relative waits until it is opened."""
         return self._closing.enter_context(Gate())
+
+    def closing(self, descriptor: int) -> None:
+        """Close a descriptor when the check is over."""
+        self._closing.callback(os.close, descriptor)
 
     def python(self, source: str, role: str) -> subprocess.Popen[str]:
         """Start a fresh interpreter on `source`, with pipes for its stdin, stdout and stderr.

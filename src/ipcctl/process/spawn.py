@@ -51,9 +51,16 @@ def found(name: str) -> str | None:
     """The file that `name` stands for: as given when it has a slash, else the first on PATH."""
     if "/" in name:
         return name
-    places = os.environ.get("PATH", os.defpath).split(":")
-    paths = (os.path.join(place or ".", name) for place in places)
+    paths = candidates(name)
     return next((path for path in paths if os.access(path, os.X_OK) and not os.path.isdir(path)), None)
+
+
+def candidates(name: str) -> list[str]:
+    """The files that `name` may stand for, in the order in which execvp(3) tries them; none when it is empty."""
+    if "/" in name:
+        return [name]
+    places = os.environ.get("PATH", os.defpath).split(":") if name else []
+    return [os.path.join(place or ".", name) for place in places]
 
 
 def cannot_start(name: str, error: OSError) -> CannotStart:

@@ -1,0 +1,157 @@
+"""The daemon's own part of its start: from the second fork to exec.  See daemon(7), execve(2).
+
+Whatever fails here is told on a pipe that is closed on exec: its end without a word says that exec succeeded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+from ..errors import FAILED, LIMITS, BadInput, IpcctlError
+from .procfs import status_of
+from .spawn import candidates
+
+EXEC = "exec"  # what is told instead of a status when it is exec that failed
+
+
+class Account:
+    """The user that a daemon is to run as, by numbers."""
+
+    def __init__(self, name: str, uid: int, gid: int, groups: Sequence[int]) -> None:
+        self.name = name
+        self.uid = uid
+        self.gid = gid
+        self.groups = groups
+
+
+class Plan:
+    """What the daemon is to be. `streams` are our descriptors for its stdin, stdout and stderr.
+
+    Paths are the caller's: they are looked up from its working directory. `umask` and `account` None: as they are.
+    `log` is where one may read why it ended, for an error to say.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        streams: Sequence[int],
+        directory: str = "/",
+        umask: int | None = None,
+        account: Account | None = None,
+        pidfile: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        log: str | None = None,
+    ) -> None:
+        self.argv = argv
+        self.streams = streams
+        self.directory = directory
+        self.umask = umask
+        self.account = account
+        self.pidfile = pidfile
+        self.environment = os.environ if environment is None else environment
+        self.log = log
+        self.programs = absolute(candidates(argv[0]))  # the daemon will be in another directory
+
+
+def absolute(paths: Sequence[str]) -> list[str]:
+    """The paths from the root; relative ones are left out where the working directory was removed."""
+    found = []
+    for path in paths:
+        try:
+            found.append(path if path.startswith("/") else os.path.join(os.getcwd(), path))
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def become(plan: Plan, failure: int) -> NoReturn:
+    """In the second child: become what is planned. Never returns; `failure` is the pipe to tell on."""
+    try:
+        prepare(plan, failure)
+        tell(failure, EXEC, str(execute(plan)))
+    except IpcctlError as error:
+        tell(failure, str(error.status), str(error))
+    except Exception as error:
+        tell(failure, str(FAILED), f"cannot start {plan.argv[0]!r}: {type(error).__name__}: {error}")
+    finally:
+        os._exit(FAILED)
+
+
+def tell(failure: int, kind: str, message: str) -> None:
+    """Tell why there will be no daemon: an exit status, or EXEC and an errno."""
+    os.write(failure, f"{kind}\n{message}".encode("utf-8", "surrogateescape"))
+
+
+def prepare(plan: Plan, failure: int) -> None:
+    """Take on all that the daemon is to have, up to exec."""
+    for number, ours in enumerate(plan.streams):
+        os.dup2(ours, number)
+    close_all_but(failure)
+    if plan.pidfile is not None:
+        from .pidfile import claim
+
+        claim(plan.pidfile)
+    if plan.umask is not None:
+        os.umask(plan.umask)
+    if plan.account is not None:
+        become_user(plan.account)
+    try:
+        os.chdir(plan.directory)
+    except OSError as error:
+        why = f"cannot enter {plan.directory!r}: {error.strerror}"
+        raise BadInput(f"{why}; give --chdir a directory that is there and may be searched") from None
+    reset_signals()
+
+
+def close_all_but(kept: int) -> None:
+    """Close every descriptor above 2 but one: those that we inherited as well."""
+    for each in map(int, os.listdir("/proc/self/fd")):
+        if each > 2 and each != kept:
+            with contextlib.suppress(OSError):  # the one that listed them is closed by now
+                os.close(each)
+
+
+def become_user(account: Account) -> None:
+    """Take the user's groups, group and user ID, in this order: afterwards we may no more."""
+    if os.geteuid() != 0:
+        return  # it is our own, as was seen before
+    try:
+        os.setgroups(account.groups)
+        os.setgid(account.gid)
+        os.setuid(account.uid)
+    except OSError as error:
+        why = LIMITS.get(error.errno or 0, error.strerror)
+        raise IpcctlError(f"cannot become user {account.name!r}: {why}; it takes CAP_SETUID and CAP_SETGID") from None
+
+
+def reset_signals() -> None:
+    """Give every signal its default effect, and block none: what is ignored would stay so over exec."""
+    ignored = int(status_of(os.getpid()).get("SigIgn", "0"), 16)
+    for number in range(1, signal.NSIG):
+        if ignored & 1 << (number - 1):
+            with contextlib.suppress(OSError):  # two that the C library keeps for itself
+                signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def execute(plan: Plan) -> int:
+    """execve(2), on each program that the name may stand for, as execvp(3) goes through PATH; the errno if it fails."""
+    denied = 0
+    for program in plan.programs:
+        try:
+            os.execve(program, list(plan.argv), plan.environment)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except PermissionError:
+            denied = errno.EACCES
+        except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                return error.errno or errno.EIO
+            # A script without #!: execvp(3) and every shell hand it to sh.
+            os.execve("/bin/sh", ["/bin/sh", program, *plan.argv[1:]], plan.environment)
+    return denied or errno.ENOENT

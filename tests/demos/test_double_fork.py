@@ -1,0 +1,199 @@
+"""`ipcctl double-fork`: every statement holds on this kernel, and is found not to when what it speaks of is broken."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pty
+import re
+import resource
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mutants import run_alone
+from support import IPCCTL, ROOT, children, clean_environment, ipcctl, one_line, report_of, started, wait_until
+
+IDS = [
+    "double-fork.parent-waits-first-child-only",
+    "double-fork.grandchild-is-orphan",
+    "double-fork.both-jobs-run",
+    "double-fork.no-zombie",
+    "double-fork.detached",
+]
+SOURCE = (ROOT / "src/ipcctl/demos/double_fork.py").read_text("utf-8")
+NOBODY = 65534
+
+WAIT = "    reaped, wait_status = os.waitpid(first, 0)\n"
+SECOND_FORK = "                    grandchild = os.fork()\n"
+SETSID = "                    os.setsid()\n                    grandchild"
+# What the statement of each check speaks of, broken in one place: (id, the code, what stands there instead).
+MUTATIONS = [
+    ("parent-waits-first-child-only", WAIT, "    reaped, wait_status = first, 0\n"),
+    ("parent-waits-first-child-only", SECOND_FORK, "                    grandchild = os.getpid()\n"),
+    ("parent-waits-first-child-only", "looked_at.wait()", "os._exit(3)"),
+    ("parent-waits-first-child-only", "looked_at.wait()", "looked_at.wait(); os.waitpid(grandchild, 0)"),
+    ("grandchild-is-orphan", SECOND_FORK, "                    grandchild = os.getpid()\n"),
+    ("grandchild-is-orphan", "with ending_child(STATUS):", "with ending_child():"),
+    ("grandchild-is-orphan", "looked_at.wait()", "line.tell(0) or looked_at.wait(); os.waitpid(grandchild, 0)"),
+    ("both-jobs-run", "grandchilds_s), nothing)", 'grandchilds_s), lambda: job("parent", parents_s))'),
+    ("both-jobs-run", 'lambda: job("grandchild", grandchilds_s)', "nothing"),
+    ("both-jobs-run", "done.tell((who, start, time.monotonic()))", "done.tell((who, start, start))"),
+    ("no-zombie", WAIT, "    reaped, wait_status = first, 0\n"),
+    ("no-zombie", "    stage.wait(family.grandchild)\n    zombies", "    zombies"),
+    ("no-zombie", "        stay.wait()\n", ""),
+    ("detached", SETSID, "                    grandchild"),
+    ("detached", SECOND_FORK, SECOND_FORK + "                    grandchild or os.setsid()\n"),
+    ("detached", "        os.setsid()\n        os.open(parents", "        os.open(parents"),
+    ("detached", "os.open(parents_terminal, os.O_RDWR)", "os.open(parents_terminal, os.O_RDWR | os.O_NOCTTY)"),
+]
+
+
+@pytest.fixture(scope="module")
+def report() -> Any:
+    """One run, with everything in it."""
+    done = ipcctl("double-fork", "-f", "json")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    return report_of(done)
+
+
+def test_every_check_is_there_and_holds(report: Any) -> None:
+    assert [(each["id"], each["status"]) for each in report["checks"]] == [(id, "held") for id in IDS]
+    assert report["ok"] is True
+
+
+def test_evidence_is_text_for_people(report: Any) -> None:
+    for each in report["checks"]:
+        assert each["expected"], each
+        assert each["observed"], each
+        assert not re.search(r"^[([{<]|<.* at 0x", each["expected"] + each["observed"]), each
+
+
+def test_the_generations_are_rows(report: Any) -> None:
+    """Three a check: who is whose parent, and whose session is whose."""
+    adopter, *others = report["rows"]
+    assert len(others) == 3 * len(IDS)
+    for parent, first, grandchild in zip(others[::3], others[1::3], others[2::3], strict=True):
+        assert parent["ppid"] == adopter["pid"]
+        assert first["ppid"] == parent["pid"]
+        assert grandchild["ppid"] in (first["pid"], adopter["pid"])
+        assert first["sid"] == grandchild["sid"] == first["pid"] != parent["sid"]
+        assert (first["terminal"], grandchild["terminal"]) == (None, None)
+        assert [each["exit_code"] for each in (parent, first, grandchild)] == [0, 0, 7]
+        assert all(each["started_ms"] <= each["ended_ms"] for each in (parent, first, grandchild))
+        assert all(each["did"] for each in (parent, first, grandchild))
+    assert re.fullmatch(r"pts/\d+", others[-3]["terminal"])
+
+
+def test_the_jobs_take_as_long_as_asked_and_overlap() -> None:
+    done = ipcctl("double-fork", "-f", "json", "--jobs", "200ms,100ms")
+    report = report_of(done)
+    assert done.returncode == 0
+    at = {(each["role"], each["event"]): each["t_ms"] for each in report["events"]}
+    spans = {}
+    for role, at_least in (("parent of the family", 200), ("grandchild", 100)):
+        spans[role] = (at[role, "job begins"], at[role, "job ends"])
+        assert spans[role][1] - spans[role][0] >= at_least
+    assert max(begin for begin, _ in spans.values()) < min(end for _, end in spans.values())
+
+
+def test_the_timeline_draws_both_jobs() -> None:
+    lines = ipcctl("double-fork", "-f", "timeline").stdout.splitlines()
+    for role in ("parent of the family", "grandchild"):
+        told = [legend for head, legend in itertools.pairwise(lines) if head.strip().startswith(role)]
+        assert sum("job begins" in each and "job ends" in each for each in told) == 1
+
+
+def test_source_is_the_demonstration_itself() -> None:
+    assert ipcctl("double-fork", "--source").stdout == SOURCE
+
+
+@pytest.mark.parametrize(("check", "old", "new"), MUTATIONS)
+def test_a_check_fails_when_what_it_speaks_of_is_broken(check: str, old: str, new: str) -> None:
+    assert SOURCE.count(old) == 1, "the code to break is not there exactly once"
+    found = run_alone(f"double-fork.{check}", SOURCE.replace(old, new))
+    assert found.startswith("failed "), found
+
+
+def test_every_check_has_a_mutation() -> None:
+    assert {f"double-fork.{check}" for check, _, _ in MUTATIONS} == set(IDS)
+
+
+@pytest.mark.parametrize("check", IDS)
+def test_a_check_stands_alone(check: str) -> None:
+    assert run_alone(check, SOURCE).startswith("held "), check
+
+
+def as_nobody(**how: Any) -> Any:
+    """Run it as an unprivileged user; skips where that user may not read it, or we may not become it."""
+    how |= {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
+    try:
+        done = ipcctl("double-fork", "-f", "json", cwd="/", **how)
+    except PermissionError:
+        pytest.skip(f"the unprivileged user may not run {IPCCTL}")
+    if "ModuleNotFoundError" in done.stderr:
+        pytest.skip(f"the unprivileged user may not read what {IPCCTL} imports")
+    return done
+
+
+def test_every_check_holds_for_an_ordinary_user() -> None:
+    done = as_nobody()
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert {each["status"] for each in report_of(done)["checks"]} == {"held"}
+
+
+def test_at_a_limit_on_processes_checks_are_skipped_with_the_remedy() -> None:
+    done = as_nobody(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NPROC, (0, 0)))
+    checks = report_of(done)["checks"]
+    assert {each["status"] for each in checks} == {"skipped"}
+    assert all("ulimit -u" in each["reason"] for each in checks)
+
+
+@pytest.mark.parametrize("descriptors", [8, 12, 16])
+def test_with_few_descriptors_what_cannot_be_made_is_skipped(descriptors: int) -> None:
+    limits = (descriptors, descriptors)
+    done = ipcctl("double-fork", "-f", "json", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limits))
+    assert {each["status"] for each in report_of(done)["checks"]} <= {"held", "skipped"}, done.stdout
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_it_holds_on_a_terminal_too() -> None:
+    """With a controlling terminal of its own, which the grandchild loses."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(IPCCTL, [IPCCTL, "double-fork", "-q"], clean_environment())
+    try:
+        _, wait_status = os.waitpid(pid, 0)
+    finally:
+        os.close(terminal)
+    assert os.waitstatus_to_exitcode(wait_status) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_and_all_that_it_started(number: signal.Signals) -> None:
+    with started("double-fork", "--jobs", "1000,1000") as process:
+        wait_until(lambda: len(below(process.pid)) == 2, "the jobs under way")
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (128 + number, "")
+    assert err == "" or one_line(err)
+    assert children() == []
+
+
+def below(pid: int) -> list[str]:
+    """The children of a process, one of them in another session: parent and adopted grandchild, as at their jobs."""
+    stats = [Path(f"/proc/{each}/stat").read_bytes().rpartition(b") ")[2].split() for each in listed(pid)]
+    return [fields[3].decode() for fields in stats] if len({fields[3] for fields in stats}) == 2 else []
+
+
+def listed(pid: int) -> list[str]:
+    """The PIDs of a process's children."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if int(Path(f"/proc/{name}/stat").read_bytes().rpartition(b") ")[2].split()[1]) == pid:
+                found.append(name)
+        except OSError:
+            continue
+    return found

@@ -55,8 +55,7 @@ def process(prepare: str = "", *args: str | bytes, **how: Any) -> Iterator[subpr
             below = listed_descendants(started.pid)
             started.kill()
             started.wait()
-            for pid in below:
-                end(pid)
+            end(*below)
 
 
 def unprivileged() -> dict[str, Any]:
@@ -73,33 +72,43 @@ def unprivileged() -> dict[str, Any]:
     return how
 
 
-def listed_children(pid: int) -> list[int]:
-    """The children of a process, by their own records."""
-    found = []
+def parents() -> dict[int, int]:
+    """Everyone's parent, by their own records."""
+    found = {}
     for name in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
-            if file.read().rpartition(b") ")[2].split()[1] == str(pid).encode():
-                found.append(int(name))
+            found[int(name)] = int(file.read().rpartition(b") ")[2].split()[1])
     return found
+
+
+def listed_children(pid: int) -> list[int]:
+    """The children of a process, by their own records."""
+    return sorted(child for child, parent in parents().items() if parent == pid)
 
 
 def listed_descendants(pid: int) -> list[int]:
     """All below a process, parents before their children."""
-    found = listed_children(pid)
+    families: dict[int, list[int]] = {}
+    for child, parent in parents().items():
+        families.setdefault(parent, []).append(child)
+    found = list(families.get(pid, []))
     for each in found:
-        found += listed_children(each)
+        found += families.get(each, [])
     return found
 
 
-def end(pid: int) -> None:
-    """Kill a process that is ours, or becomes ours once its parent has ended, and reap it."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+def end(*pids: int) -> None:
+    """Kill processes that are ours, or become ours once their parents have ended, and reap them."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    for pid in pids:
+        wait_until(lambda pid=pid: reaped(pid), f"the end of {pid}")
 
-    def reaped() -> bool:
-        try:
-            return os.waitpid(pid, 0)[0] == pid
-        except ChildProcessError:
-            return state_of(pid) == ""
 
-    wait_until(reaped, f"the end of {pid}")
+def reaped(pid: int) -> bool:
+    """Whether a process that was killed is gone: by our wait, or its parent's."""
+    try:
+        return os.waitpid(pid, 0)[0] == pid
+    except ChildProcessError:  # not ours yet
+        return state_of(pid) == ""

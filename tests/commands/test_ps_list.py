@@ -86,7 +86,13 @@ def test_it_says_what_ps_says() -> None:
     assert [each for each in differing if int(each[0][0]) in ours] == []
     assert len(differing) <= len(steady) / 20, differing  # others may change, and back, between two looks
     assert ours <= set(steady)
-    assert {before[pid][3] for pid in ours} >= {"SN", "Ss", "Sl", "SL", "T", "Z"}
+    assert marks_but_n({before[pid][3] for pid in ours}) >= {"S", "Ss", "Sl", "SL", "T", "Z"}
+    assert "SN" in {before[pid][3] for pid in ours}
+
+
+def marks_but_n(found: set[str]) -> set[str]:
+    """The STATs without the mark of a low priority: the tests themselves may run with one."""
+    return {stat.replace("N", "") for stat in found}
 
 
 def plain(text: str) -> bool:
@@ -135,7 +141,7 @@ def test_a_kernel_thread_and_a_zombie_have_names_for_commands() -> None:
     with process(ZOMBIE) as parent:
         (pid,) = listed_children(parent.pid)
         row = row_of(pid)
-    assert (row["stat"], row["state"]) == ("Z", "zombie: exited, not waited for")
+    assert (row["stat"].replace("N", ""), row["state"]) == ("Z", "zombie: exited, not waited for")
     assert row["command"] == f"[{row['name']}] <defunct>"
     assert row["rss_kib"] == 0
 
@@ -284,8 +290,7 @@ def test_processes_that_come_and_go_do_not_disturb() -> None:
         below = listed_children(churn.pid)
         churn.kill()
         churn.wait()
-        for pid in below:
-            end(pid)
+        end(*below)
 
 
 def test_the_table_is_one_line_a_process_with_the_command_last() -> None:

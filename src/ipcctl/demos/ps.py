@@ -63,7 +63,7 @@ def tree(stage: Stage) -> Evidence:
         stage.wait(pid)  # a grandchild becomes ours, as its parent ends
     return Evidence(
         expected=f"all {len(everyone)} have one parent and end at a root; from {line[-1]} up: {ours}",
-        observed=f"{len(misfits)} do not{told(misfits)}; from {line[-1]} up: {up}",
+        observed=f"{len(misfits)} do not{some(misfits)}; from {line[-1]} up: {up}",
         held=not misfits and up == ours,
     )
 
@@ -76,7 +76,7 @@ def fits(pid: int, stats: dict[int, Stat], parents: dict[int, list[int]] | None)
     return parents is None or len(path) == 1 or parents.get(pid) == [path[1]]
 
 
-def told(misfits: set[int]) -> str:
+def some(misfits: set[int]) -> str:
     """The first few of them."""
     return f" ({', '.join(map(str, sorted(misfits)[:5]))})" if misfits else ""
 
@@ -161,7 +161,7 @@ def states(stage: Stage) -> Evidence:
                 pid = make(kept)
             except Skip as reason:
                 unmade.append(letter)
-                stage.rows.append({"role": letter, "how": how, "skipped": str(reason), "check": "ps.states"})
+                stage.results.append({"made": letter, "how": how, "skipped": str(reason)})
                 continue
             seen[letter] = look(stage, pid, letter, how)
             os.kill(pid, signal.SIGKILL)
@@ -179,7 +179,7 @@ def look(stage: Stage, pid: int, letter: str, how: str) -> str:
     stat = stat_of(pid)
     shown = marked_state(stat, locked=False) if stat else "gone"
     stage.took_part(pid, letter)
-    stage.rows[-1] |= {"stat": shown, "meaning": explained(shown), "how": how}
+    stage.results.append({"pid": pid, "made": letter, "stat": shown, "meaning": explained(shown), "how": how})
     stage.event(pid, "seen", shown)
     return shown
 

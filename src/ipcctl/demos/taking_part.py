@@ -16,10 +16,9 @@ PROCESS_COLUMNS = (
 )
 STATE_COLUMNS = (
     Column("pid", "integer", "the process"),
-    Column("role", "text", "the state or mark that it was made to show, or its part"),
+    Column("made", "text", "the state or mark that it was made to show"),
     Column("stat", "text", "what the kernel shows for it"),
     Column("meaning", "text", "that in words"),
     Column("how", "text", "how it was brought there"),
     Column("skipped", "text", "why it could not be made on this machine"),
-    *(each for each in PROCESS_COLUMNS if each.name not in ("pid", "role")),
 )

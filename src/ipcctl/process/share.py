@@ -14,7 +14,7 @@ import marshal
 import os
 import signal
 import struct
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any, BinaryIO
 
 PIPE_BYTES = 1 << 20  # the most that an unprivileged process may have, by default (pipe(7))
@@ -28,8 +28,9 @@ def shared(batches: Sequence[Any], work: Work) -> Generator[Any, None, None]:
 
     The helper is gone when the iterator ends, or is closed.
     """
-    helper = Helper(batches[1::2], work)
+    helper = Helper()
     try:
+        helper.start(batches[1::2], work)
         for i, batch in enumerate(batches):
             results = helper.take() if i % 2 else None
             yield from work(batch) if results is None else results
@@ -40,20 +41,24 @@ def shared(batches: Sequence[Any], work: Work) -> Generator[Any, None, None]:
 class Helper:
     """A forked child that does its batches one after the other."""
 
-    def __init__(self, batches: Sequence[Any], work: Work) -> None:
+    def __init__(self) -> None:
         self.pid = 0
         self.stream: BinaryIO | None = None
-        reading, writing = os.pipe()
-        try:
-            self.pid = os.fork()
-        except OSError:  # a limit on processes
-            os.close(reading)
-        else:
-            if self.pid == 0:
+
+    def start(self, batches: Sequence[Any], work: Work) -> None:
+        """Fork it; at a limit on processes there is none."""
+        with uninterrupted() as mask:  # or there would be a child that nobody knows of
+            reading, writing = os.pipe()
+            try:
+                self.pid = os.fork()
+            except OSError:
                 os.close(reading)
-                help_with(batches, work, writing)
-            self.stream = open(reading, "rb")  # noqa: SIM115 - closed in end()
-        os.close(writing)
+            else:
+                if self.pid == 0:
+                    os.close(reading)
+                    help_with(batches, work, writing, mask)
+                self.stream = open(reading, "rb")  # noqa: SIM115 - closed in end()
+            os.close(writing)
 
     def take(self) -> list[Any] | None:
         """The results of its next batch; None when it has ended."""
@@ -72,17 +77,29 @@ class Helper:
         """End it, whatever it does, and reap it."""
         if self.stream is None:
             return
-        self.stream.close()
-        self.stream = None
-        os.kill(self.pid, signal.SIGKILL)  # a child of ours that was not waited for: the PID is nobody else's
-        with contextlib.suppress(ChildProcessError):  # SIGCHLD is ignored
-            os.waitpid(self.pid, 0)
+        with uninterrupted():
+            self.stream.close()
+            self.stream = None
+            os.kill(self.pid, signal.SIGKILL)  # a child of ours that was not waited for: the PID is nobody else's
+            with contextlib.suppress(ChildProcessError):  # SIGCHLD is ignored
+                os.waitpid(self.pid, 0)
 
 
-def help_with(batches: Sequence[Any], work: Work, writing: int) -> None:
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[set[int]]:
+    """A Ctrl-C in the block takes effect after it. Gives the signal mask that there was before."""
+    before = set(signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT]))
+    try:
+        yield before
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def help_with(batches: Sequence[Any], work: Work, writing: int, mask: set[int]) -> None:
     """The helper's part. It never returns: what goes wrong in it ends it, and its batches are done without it."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         with contextlib.suppress(OSError):
             fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)  # type: ignore[attr-defined,unused-ignore]
         with open(writing, "wb") as stream:

@@ -16,6 +16,8 @@ from .report.sink import guard_standard_descriptors, say
 # One line each: what it shows, and what it is used for. A subcommand NAME is commands/NAME.py.
 COMMANDS = {
     "fork": "See what fork does, or run a command and get a true record of it.",
+    "zombie": "See zombies and each way to avoid them, or find out who does not wait for its children.",
+    "orphan": "See adoption, or run a command and account for every process that outlives its parent.",
     "double-fork": "See the double fork, or start a daemon and know that it started.",
     "ps": "List processes: states in words, trees, zombies and who neglects them.",
     "tour": "Run every concept's checks, in one table.",

@@ -10,50 +10,67 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-READY = "import os, signal, sys; os.write(1, b'!'); signal.pause()"
+import pytest
+from support import ipcctl, state_of, wait_until
 
-NAMED = "import ctypes, os; ctypes.CDLL(None).prctl(15, os.fsencode(sys.argv[1]), 0, 0, 0)"  # PR_SET_NAME
+READY = "os.write(1, b'!' + told); signal.pause()"
+
+NAMED = "import ctypes; ctypes.CDLL(None).prctl(15, os.fsencode(sys.argv[1]), 0, 0, 0)"  # PR_SET_NAME
 LOCKED = """
 import ctypes, mmap
 page = mmap.mmap(-1, 4096)
 assert ctypes.CDLL(None).mlock(ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(page))), 4096) == 0
 """
 THREADED = "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()"
-NICE = "import os; os.nice(7)"
-SESSION = "import os; os.setsid()"
-CHILD = "import os, signal\nif os.fork() == 0: signal.pause()"
-ZOMBIE = "import os\npid = os.fork()\nif pid == 0: os._exit(0)\nos.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)"
+NICE = "os.nice(7)"
+SESSION = "os.setsid()"
+NOBODY = "os.setuid(65534)"
+CHILD = "if os.fork() == 0: signal.pause()"
+ZOMBIE = "pid = os.fork()\nif pid == 0: os._exit(0)\nos.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)"
 # Leaves a process behind: in the session of one that is gone, where nobody waits for it.
 ORPHAN = """
-import os, signal
+reading, writing = os.pipe()
 if os.fork() == 0:
     os.setsid()
-    reading, writing = os.pipe()
     if os.fork() == 0:
         while os.getppid() == os.getsid(0): os.sched_yield()
-        os.write(1, str(os.getpid()).encode() + b"\\n")
+        os.write(writing, b"%d\\n" % os.getpid())
         signal.pause()
     os._exit(0)
 os.wait()
+told = os.read(reading, 100)
 """
 
 
 @contextlib.contextmanager
 def process(prepare: str = "", *args: str | bytes, **how: Any) -> Iterator[subprocess.Popen[bytes]]:
     """A process that did `prepare`, said that it is ready, and waits; ended with all its children afterwards."""
-    argv = [sys.executable, "-c", f"import sys\n{prepare}\n{READY}", *args]
+    argv = [sys.executable, "-c", f"import os, signal, sys\ntold = b''\n{prepare}\n{READY}", *args]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, **how) as started:
         try:
             assert started.stdout is not None
             assert started.stdout.read(1) == b"!", "it did not get ready"
             yield started
         finally:
-            children = listed_children(started.pid)
+            below = listed_descendants(started.pid)
             started.kill()
             started.wait()
-            for pid in children:  # they have become ours
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
+            for pid in below:
+                end(pid)
+
+
+def unprivileged() -> dict[str, Any]:
+    """How to run ipcctl as an unprivileged user; skips the test where that cannot be."""
+    how: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []}
+    if os.getuid() != 0:
+        pytest.skip("needs root, to become another")
+    try:
+        reached = ipcctl("--version", **how).returncode == 0
+    except PermissionError:
+        reached = False
+    if not reached:
+        pytest.skip("the interpreter is in a directory that other users may not enter")
+    return how
 
 
 def listed_children(pid: int) -> list[int]:
@@ -64,3 +81,25 @@ def listed_children(pid: int) -> list[int]:
             if file.read().rpartition(b") ")[2].split()[1] == str(pid).encode():
                 found.append(int(name))
     return found
+
+
+def listed_descendants(pid: int) -> list[int]:
+    """All below a process, parents before their children."""
+    found = listed_children(pid)
+    for each in found:
+        found += listed_children(each)
+    return found
+
+
+def end(pid: int) -> None:
+    """Kill a process that is ours, or becomes ours once its parent has ended, and reap it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+    def reaped() -> bool:
+        try:
+            return os.waitpid(pid, 0)[0] == pid
+        except ChildProcessError:
+            return state_of(pid) == ""
+
+    wait_until(reaped, f"the end of {pid}")

@@ -235,8 +235,8 @@ def test_a_fork_bomb_that_is_being_killed_does_not_outrun_it() -> None:
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGQUIT", "SIGWINCH"])
 def test_signals_reach_the_command(name: str) -> None:
     number = signal.Signals[name]
-    code = f"import signal, sys\nsignal.signal({int(number)}, lambda n, f: sys.exit(9))\n"
-    code += "print('up', flush=True)\nsignal.pause()"
+    code = f"import signal, sys\nsignals = [{int(number)}]\nsignal.pthread_sigmask(signal.SIG_BLOCK, signals)\n"
+    code += "print('up', flush=True)\nsignal.sigwait(signals)\nsys.exit(9)"  # pause would sleep on one already handled
     with started("fork", "-f", "json", "--", *python(code)) as process:
         assert process.stdout is not None and process.stdout.readline() == "up\n"
         process.send_signal(number)

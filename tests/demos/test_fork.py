@@ -123,6 +123,7 @@ MUTATIONS = [
     ("Process-daemon", "other = Process(target=work)", "other = Process(target=work, daemon=True)"),
 ]  # fmt: skip
 
+
 @pytest.fixture(scope="module")
 def report() -> Any:
     """One run, with everything in it."""

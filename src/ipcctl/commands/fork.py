@@ -11,8 +11,8 @@ from ..process.outcome import OUTPUT_COLUMNS, RUN_COLUMNS
 from ..report.options import output_options
 from ..report.output import Output
 from ..report.report import Column, Report
-from ..report.sink import say
 from .arguments import Seconds, Sizes, Wrapper, needs
+from .running import run_and_report
 
 RECORD = (Column("copy", "integer", "which of the copies, from 1"), *RUN_COLUMNS, *OUTPUT_COLUMNS)
 COST = (
@@ -98,15 +98,9 @@ def run(
 
     output.open(beside_command=not capture)
     job = Run(argv, copies, timeout, grace, capture)
-    records = job.run()
-    failures = {each.start_error: None for each in records if each.start_error}
-    told_by_report = output.on_stderr and output.format != "table" and not output.quiet
-    for message in () if told_by_report else failures:
-        say(f"ipcctl fork: {message}")
-    if output.on_stderr and output.format == "table" and len(failures) == 1 and not any(each.pid for each in records):
-        return job.status
-    output.write(Report("fork", RECORD, ok=job.status == HELD, summary=summary(job), events=job.events,
-                        rows=[{"copy": i, **each.row()} for i, each in enumerate(records, 1)]))  # fmt: skip
+    run_and_report(output, "fork", job, lambda: Report(
+        "fork", RECORD, ok=job.status == HELD, summary=summary(job), events=job.events,
+        rows=[{"copy": i, **each.row()} for i, each in enumerate(job.records, 1)]))  # fmt: skip
     return job.status
 
 

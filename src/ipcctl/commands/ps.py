@@ -167,7 +167,7 @@ def command(output: Output, states: bool, watch: float | None, **asked: Any) -> 
 
 def check_together(output: Output, states: bool, watch: float | None, asked: dict[str, Any]) -> None:
     """Raise BadInput for options that contradict each other."""
-    given = [name for name, value in asked.items() if value not in (None, False, ())]
+    given = [name for name, value in asked.items() if value or (value == 0 and value is not False)]
     options = {name: "PID" if name == "pids" else "--" + name.replace("_", "-") for name in given}
     options |= {"states_wanted": "--state"} if "states_wanted" in given else {}
     if states and (given or watch):
@@ -365,20 +365,24 @@ def allow_depth(depth: int) -> None:
 
 def watched(output: Output, listing: Listing, seconds: float) -> int:
     """List again and again, until a signal ends it. On a terminal, each list in place of the one before."""
+    import signal
     import time
 
     redraws = output.format == "table" and output.sink.is_terminal
     if redraws:
         output.section = output.section or "rows"
     due = time.monotonic()
-    while True:
-        if redraws:
-            listing.limit = listing.limit or lines_of_terminal(output)
-            output.sink.write(CLEAR)
-        listing.write()
-        output.header = output.header and output.format not in ("csv", "tsv")  # a second header would be a row
-        due = max(due + seconds, time.monotonic())
-        wait_until_due(due)
+    try:
+        while True:
+            if redraws:
+                listing.limit = listing.limit or lines_of_terminal(output)
+                output.sink.write(CLEAR)
+            listing.write()
+            output.header = output.header and output.format not in ("csv", "tsv")  # a second header would be a row
+            due = max(due + seconds, time.monotonic())
+            wait_until_due(due)
+    except KeyboardInterrupt:  # a Ctrl-C while it listed
+        raise Interrupted(signal.SIGINT) from None
 
 
 def lines_of_terminal(output: Output) -> int:

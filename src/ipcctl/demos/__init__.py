@@ -11,7 +11,8 @@ from typing import Any
 
 from ..report.report import Report
 
-CONCEPTS = ("fork", "double-fork", "ps")  # in the order in which they build on each other; `tour` runs them all
+# In the order in which they build on each other; `tour` runs them all.
+CONCEPTS = ("fork", "zombie", "orphan", "double-fork", "ps")
 
 
 def demonstrate(concept: str, **options: Any) -> Report:

@@ -344,7 +344,7 @@ def parallel_and_concurrent(stage: Stage) -> Evidence:
         f"together at most {processors} × {wall_s:.3f} s of processor time",
         observed=f"{at_once} at once; switched out {spaced(switched)} times; served {spaced(used, '.3f')} s, "
         f"together {sum(used):.3f} s",
-        held=1 <= at_once <= processors and min(switched) >= SWITCHES and all(stints) and min(used) > 0
+        held=1 <= at_once <= processors < len(stints) and min(switched) >= SWITCHES and all(stints) and min(used) > 0
         and sum(used) <= processors * wall_s,
     )  # fmt: skip
 

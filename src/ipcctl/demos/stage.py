@@ -101,7 +101,8 @@ class Demonstration:
         counts = tally(found)
         summary: Row = {**counts, "wall_s": round(stage.elapsed_ms() / 1000, 6)}
         ok = counts["failed"] == 0
-        return Report(self.concept, self.columns, ok, summary, stage.rows, found, stage.events)
+        rows = stage.rows if self.columns is PROCESS_COLUMNS else stage.results
+        return Report(self.concept, self.columns, ok, summary, rows, found, stage.events)
 
 
 class Stage:
@@ -114,6 +115,7 @@ class Stage:
         self.options = options
         self.spared = spared
         self.rows: list[Row] = []
+        self.results: list[Row] = []  # the rows of a concept with columns of its own
         self.events: list[Event] = []
         self.begun = time.monotonic()
         self.pid = os.getpid()

@@ -12,14 +12,18 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ..errors import HELD, SIGNALLED, CannotStart
 from ..report.report import Event
-from .outcome import RunRecord
+from .outcome import RunRecord, signal_name
 from .procfs import peak_rss_kib
 from .signals import ENDING, SI_KERNEL, Signals
 from .spawn import spawn
 from .tree import children_of_ours
+
+if TYPE_CHECKING:
+    from resource import struct_rusage
 
 # The kernel counts resident pages a processor, and folds the counts late: by so much may two readings differ.
 PEAK_NOISE_KIB = 256
@@ -62,7 +66,7 @@ class Run:
         """Start the copies and see them to their end; one that cannot be started has its reason in its record."""
         self._begun = time.monotonic()
         self._spared = children_of_ours()
-        with Signals() as signals:
+        with self._signals() as signals:
             adopt_orphans()
             try:
                 self._start(signals)
@@ -93,8 +97,30 @@ class Run:
                 continue
             self._running[record.pid] = (record, begun)
             self._event(record.pid, "start")
+            self._spawned(record.pid)
         # Read after the last start: the peak that a child's ru_maxrss starts from is the one at its exec.
         self._floor_kib = (peak_rss_kib() or 0) + PEAK_NOISE_KIB
+
+    # --- what a run that looks closer does otherwise
+
+    def _signals(self) -> Signals:
+        """What to wait with."""
+        return Signals()
+
+    def _spawned(self, pid: int) -> None:
+        """A copy was started."""
+
+    def _reaped(self, pid: int, wait_status: int, usage: struct_rusage) -> None:
+        """A child was waited for: a copy, or one that fell to us."""
+
+    def _pass_on(self, pid: int, number: int, from_terminal: bool) -> bool:
+        """Send a signal to a copy; returns whether there was need to."""
+        if from_terminal and os.getpgid(pid) == os.getpgrp():
+            return False
+        os.kill(pid, number)  # a child of ours that was not waited for: the PID can be nobody else's
+        return True
+
+    # ---
 
     def _capturing(self, record: RunRecord) -> dict[int, int]:
         out = memory_file("stdout")
@@ -146,10 +172,8 @@ class Run:
         if number in ENDING:
             self.asked_to_end = number
         for pid in self._running:
-            if from_terminal and os.getpgid(pid) == os.getpgrp():
-                continue
-            os.kill(pid, number)  # a child of ours that was not waited for: the PID can be nobody else's
-            self._event(pid, "signal", signal.Signals(number).name)
+            if self._pass_on(pid, number, from_terminal):
+                self._event(pid, "signal", signal_name(number))
         return number in ENDING and not from_terminal
 
     def _reap_ours(self) -> bool:
@@ -157,7 +181,7 @@ class Run:
         return bool(self._running)
 
     def _reap(self) -> bool:
-        """Collect every child that has ended, adopted ones too; False when there is no child any more."""
+        """Collect every child that has ended, adopted ones too; False when there is none but the spared."""
         while True:
             try:
                 pid, wait_status, usage = os.wait4(-1, os.WNOHANG)
@@ -165,6 +189,8 @@ class Run:
                 return False
             if pid == 0:
                 return not self._spared or not self._spared >= children_of_ours()
+            self._reaped(pid, wait_status, usage)
+            self._spared -= {pid}  # from now on the PID may be another's
             if pid in self._running:
                 record, begun = self._running.pop(pid)
                 record.ended(wait_status, usage, time.monotonic() - begun, self._floor_kib)

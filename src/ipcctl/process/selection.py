@@ -57,7 +57,7 @@ class Selection:
         self.missing = [each for each in dict.fromkeys(asked_for) if each not in there]
 
     def rows(self, lister: Lister) -> Generator[Row, None, None]:
-        """The rows of the processes meant, each as it is asked for where that can be. Close it: it may have a helper."""
+        """The rows of the processes meant, each as it is asked for where that can be. Close it: it has a helper."""
         if self.below or self.orphans or self.children_of is not None or self.parents_of is not None:
             yield from lister.rows(self.kept(self.of_family()))
             return

@@ -43,8 +43,11 @@ class Page:
         self.sink.write(f"\n{text}\n" if self.header else f"{text}\n")
 
     def rows(self, columns: Sequence[Column], rows: Iterable[Row]) -> None:
-        """A table, or a record where there is but one row of many columns."""
+        """A table; a record where there is but one row of many columns; a word where there is none."""
         listed = list(rows)
+        if not listed:
+            self.sink.write("  none\n" if self.header else "")
+            return
         if len(listed) == 1 and len(columns) >= RECORD_FROM:
             self.record(columns, listed[0])
             return

@@ -15,10 +15,25 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from processes import LOCKED, NAMED, NICE, SESSION, THREADED, ZOMBIE, listed_children, process
+from processes import (
+    LOCKED,
+    NAMED,
+    NICE,
+    NOBODY,
+    SESSION,
+    THREADED,
+    ZOMBIE,
+    end,
+    listed_children,
+    process,
+    unprivileged,
+)
 from support import clean_environment, ipcctl, one_line, report_of, wait_until
 
-COLUMNS = ["pid", "ppid", "user", "stat", "state", "nice", "threads", "rss_kib", "cpu_percent", "memory_percent", "tty", "started", "elapsed_s", "time_s", "pgid", "sid", "name", "command"]
+COLUMNS = [
+    "pid", "ppid", "user", "stat", "state", "nice", "threads", "rss_kib", "cpu_percent", "memory_percent", "tty",
+    "started", "elapsed_s", "time_s", "pgid", "sid", "name", "command",
+]  # fmt: skip
 PS = ("pid", "ppid", "euser:40", "stat", "ni", "nlwp", "pgid", "sid", "tname", "args")
 
 
@@ -66,8 +81,10 @@ def test_it_says_what_ps_says() -> None:
         for pid, fields in found.items():
             if pid not in ours:
                 fields[3] = fields[3][1:]  # the marks stay, the state is another in a moment
-    steady = [pid for pid in before if before[pid] == after.get(pid) and plain(before[pid][-1])]
-    assert [(rows[pid], before[pid]) for pid in steady if plain(rows[pid][-1]) and rows[pid] != before[pid]] == []
+    steady = [pid for pid in before if before[pid] == after.get(pid) and plain(before[pid][-1]) and pid in rows]
+    differing = [(rows[pid], before[pid]) for pid in steady if plain(rows[pid][-1]) and rows[pid] != before[pid]]
+    assert [each for each in differing if int(each[0][0]) in ours] == []
+    assert len(differing) <= len(steady) / 20, differing  # others may change, and back, between two looks
     assert ours <= set(steady)
     assert {before[pid][3] for pid in ours} >= {"SN", "Ss", "Sl", "SL", "T", "Z"}
 
@@ -123,7 +140,9 @@ def test_a_kernel_thread_and_a_zombie_have_names_for_commands() -> None:
     assert row["rss_kib"] == 0
 
 
-HOSTILE = [b"two words", b"a) S 1 (b", b"((", b"))", b"new\nline", b"\xff\xfe", b"\x1b[31mred", b"tab\there", b" ", b"'\""]
+HOSTILE = [
+    b"two words", b"a) S 1 (b", b"((", b"))", b"new\nline", b"\xff\xfe", b"\x1b[31mred", b"tab\there", b" ", b"'\"",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -169,10 +188,10 @@ def test_psutil_is_imported_only_when_asked_for() -> None:
 
 
 def test_what_may_not_be_read_is_null() -> None:
-    unprivileged = unprivileged_or_skip()
+    how = unprivileged()
     with process() as started:
         columns = "pid,fds,cwd,exe,uss,io_read,user,command"
-        done = ipcctl("ps", "-f", "json", "-c", columns, str(started.pid), **unprivileged)
+        done = ipcctl("ps", "-f", "json", "-c", columns, str(started.pid), **how)
     (row,) = report_of(done)["rows"]
     assert done.returncode == 0
     assert (row["pid"], row["user"]) == (started.pid, "root")
@@ -180,17 +199,10 @@ def test_what_may_not_be_read_is_null() -> None:
     assert [row[name] for name in ("fds", "cwd", "exe", "uss_kib", "io_read_bytes")] == [None] * 5
 
 
-def unprivileged_or_skip() -> dict[str, Any]:
-    """How to run as an unprivileged user, where we may."""
-    if os.getuid() != 0:
-        pytest.skip("needs root, to become another")
-    return {"user": 65534, "group": 65534, "extra_groups": []}
-
-
 def test_an_unprivileged_user_sees_the_same_processes() -> None:
-    unprivileged = unprivileged_or_skip()
+    how = unprivileged()
     with process(LOCKED) as started:
-        done = ipcctl("ps", "-f", "json", **unprivileged)
+        done = ipcctl("ps", "-f", "json", **how)
         rows = {row["pid"]: row for row in report_of(done)["rows"]}
     assert done.returncode == 0
     assert done.stderr == ""
@@ -201,7 +213,7 @@ def test_an_unprivileged_user_sees_the_same_processes() -> None:
 def test_another_user_is_told_by_name_or_number() -> None:
     if os.getuid() != 0:
         pytest.skip("needs root, to become another")
-    with process("import os; os.setuid(65534)") as known, process("import os; os.setuid(54321)") as unknown:
+    with process(NOBODY) as known, process("os.setuid(54321)") as unknown:
         assert row_of(known.pid)["user"] == "nobody"
         assert row_of(unknown.pid)["user"] == "54321"
         assert [row["pid"] for row in listed("--user", "54321")] == [unknown.pid]
@@ -267,13 +279,18 @@ def test_processes_that_come_and_go_do_not_disturb() -> None:
             assert churn.pid in {row["pid"] for row in rows}
             assert all(row["user"] and row["command"] and row["stat"] for row in rows)
     finally:
+        churn.send_signal(signal.SIGSTOP)  # it starts no more
+        os.waitid(os.P_PID, churn.pid, os.WSTOPPED | os.WNOWAIT)
+        below = listed_children(churn.pid)
         churn.kill()
         churn.wait()
+        for pid in below:
+            end(pid)
 
 
 def test_the_table_is_one_line_a_process_with_the_command_last() -> None:
     lines = ipcctl("ps", "--section", "rows").stdout.splitlines()
-    assert lines[0].split() == ["pid", "ppid", "user", "stat", "rss", "cpu_percent", "tty", "elapsed", "time", "command"]
+    assert lines[0].split() == "pid ppid user stat rss cpu_percent tty elapsed time command".split()  # noqa: SIM905
     numbers = [int(line.split()[0]) for line in lines[2:]]
     assert numbers == sorted(numbers)
     assert 1 in numbers

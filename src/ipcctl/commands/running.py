@@ -1,0 +1,28 @@
+"""What the wrappers have in common: run the user's command, report, and give its status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..report.output import Output
+from ..report.report import Report
+from ..report.sink import say
+
+if TYPE_CHECKING:
+    from ..process.run import Run
+
+
+def run_and_report(output: Output, concept: str, job: Run, report: Callable[[], Report]) -> None:
+    """Run the job and write the report made of it. What could not be started is told in one line, once.
+
+    `output` is opened already: where the report cannot go the command does not run.
+    """
+    records = job.run()
+    failures = {each.start_error: None for each in records if each.start_error}
+    told_by_report = output.on_stderr and output.format != "table" and not output.quiet
+    for message in () if told_by_report else failures:
+        say(f"ipcctl {concept}: {message}")
+    if output.on_stderr and output.format == "table" and len(failures) == 1 and not any(each.pid for each in records):
+        return
+    output.write(report())

@@ -1,0 +1,158 @@
+"""`ipcctl orphan`: every statement holds on this kernel, and is found not to when what it speaks of is broken.
+
+Orphans fall to the nearest subreaper above: here that is `ipcctl orphan -- …`, which waits for them as an init does.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from typing import Any
+
+import pytest
+from mutants import run_alone
+from support import IPCCTL, ROOT, end_children, ipcctl, one_line, report_of, runs, started, state_of, wait_until
+
+IDS = ["orphan.adopted", "orphan.runs-on", "orphan.adopter-reaps", "orphan.subreaper"]
+SOURCE = (ROOT / "src/ipcctl/demos/orphan.py").read_text("utf-8")
+INIT = ["orphan", "-q", "--", IPCCTL]
+
+# What the statement of each check speaks of, broken in one place: (id, the code, what stands there instead).
+MUTATIONS = [
+    ("adopted", "self.line.tell(time.monotonic())", "self.line.tell(time.monotonic()) or self.gate.wait()"),
+    ("adopted", "self.line.tell((os.getpid(), os.getppid()))", "self.line.tell((os.getpid(), 1))"),
+    (
+        "adopted",
+        "self.line.tell((time.monotonic(), os.getppid()))",
+        "self.line.tell((time.monotonic(), os.getpid()))",
+    ),
+    ("runs-on", "self.line.tell(sum(range(1001)))", "pass"),
+    ("runs-on", "self.line.tell(sum(range(1001)))", "self.line.tell(sum(range(1000)))"),
+    (
+        "adopter-reaps",
+        "    orphan.finish()\n    state = orphan.reaped()\n    if",
+        "    state = orphan.reaped()\n    if",
+    ),
+    ("subreaper", "    set_child_subreaper()\n    orphan", "    set_child_subreaper(False)\n    orphan"),
+    ("subreaper", "with ending_child(7):", "with ending_child(8):"),
+]
+
+
+def alone(id: str, source: str) -> str:
+    """Run one check under an adopter that waits."""
+    return run_alone(id, source, wrapper=[IPCCTL, "orphan", "-q", "--"])
+
+
+@pytest.fixture(scope="module")
+def report() -> Any:
+    """One run, with everything in it."""
+    done = ipcctl(*INIT, "orphan", "-f", "json")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    return report_of(done)
+
+
+def test_every_check_is_there_and_holds(report: Any) -> None:
+    assert [(each["id"], each["status"]) for each in report["checks"]] == [(id, "held") for id in IDS]
+
+
+def test_rows_have_before_and_after_and_who_reaped(report: Any) -> None:
+    orphans = [row for row in report["rows"] if row["role"] == "child"]
+    parents = {row["pid"]: row for row in report["rows"] if row["role"] == "parent"}
+    assert [row["check"] for row in orphans] == IDS
+    for row in orphans:
+        assert row["parent_before_pid"] in parents
+        assert row["parent_after_pid"] not in (row["parent_before_pid"], None)
+        assert row["adopter"] == "ipcctl"
+        assert row["adoption_ms"] > 0
+    reaper = orphans[2]
+    us = parents[reaper["parent_before_pid"]]["reaped_by_pid"]
+    assert reaper["reaped_by_pid"] == reaper["parent_after_pid"] != us
+    assert (orphans[3]["exit_code"], orphans[3]["reaped_by_pid"]) == (7, orphans[3]["parent_after_pid"])
+
+
+def test_with_subreaper_ipcctl_itself_adopts() -> None:
+    done = ipcctl("orphan", "--subreaper", "-f", "json")
+    found = report_of(done)
+    assert (done.returncode, {each["status"] for each in found["checks"]}) == (0, {"held"})
+    (us,) = {row["reaped_by_pid"] for row in found["rows"] if row["role"] == "parent"}
+    assert {row["parent_after_pid"] for row in found["rows"] if row["role"] == "child"} == {us}
+
+
+def test_an_adopter_that_does_not_wait_is_named() -> None:
+    """Here it is this process, which is a subreaper and waits for nobody."""
+    found = report_of(ipcctl("orphan", "-f", "json"))
+    status = {each["id"]: (each["status"], each["reason"]) for each in found["checks"]}
+    assert status["orphan.adopter-reaps"][0] == "skipped"
+    assert f"{os.getpid()} (" in status["orphan.adopter-reaps"][1]
+    assert status["orphan.adopted"][0] == "held"
+    left = end_children()
+    assert left
+    assert all(" Z " in each for each in left)
+
+
+def test_source_is_the_demonstration_itself() -> None:
+    assert ipcctl("orphan", "--source").stdout == SOURCE
+
+
+@pytest.mark.parametrize(("check", "old", "new"), MUTATIONS)
+def test_a_check_fails_when_what_it_speaks_of_is_broken(check: str, old: str, new: str) -> None:
+    assert SOURCE.count(old) == 1, "the code to break is not there exactly once"
+    found = alone(f"orphan.{check}", SOURCE.replace(old, new))
+    assert found.startswith("failed "), found
+
+
+def test_every_check_has_a_mutation() -> None:
+    assert {f"orphan.{check}" for check, _, _ in MUTATIONS} == set(IDS)
+
+
+@pytest.mark.parametrize("check", IDS)
+def test_a_check_stands_alone(check: str) -> None:
+    assert alone(check, SOURCE).startswith("held "), check
+
+
+HELD = r"ipcctl orphan: process (\d+) was left by (\d+), and adopted by (\d+) \((.*)\); held for .*\n"
+
+
+def test_hold_keeps_the_orphan_for_others_to_see() -> None:
+    with started(*INIT, "orphan", "--hold", "300ms", "-q") as process:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        match = re.fullmatch(HELD, line)
+        assert match, line
+        orphan, parent, adopter = map(int, match.groups()[:3])
+        assert (runs(orphan), state_of(parent), runs(adopter)) == (True, "", True)
+        assert process.communicate()[1] == ""
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_hold_and_leaves_nothing(number: signal.Signals) -> None:
+    """The orphan is out of reach of its maker; it ends by itself when that is gone."""
+    with started("orphan", "--hold", "1h") as process:
+        assert process.stderr is not None
+        match = re.fullmatch(HELD, process.stderr.readline())
+        assert match
+        process.send_signal(number)
+        assert process.communicate() == ("", "")
+    assert process.returncode == 128 + number
+    wait_until(lambda: not runs(int(match[1])))
+    os.waitpid(int(match[1]), 0)
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (["--left", "kill"], "--left goes with -- COMMAND"),
+        (["--grace", "1"], "--grace goes with -- COMMAND"),
+        (["--subreaper", "--", "true"], "--subreaper goes with the concept alone"),
+        (["--left", "burn", "--", "true"], "'report', 'wait', 'kill'"),
+        (["--timeout", "1", "--", "true"], "--timeout goes with --left wait"),
+        (["--left", "wait", "--timeout", "0", "--", "true"], "too short"),
+        (["--", ], "no command after --"),
+    ],
+)
+def test_bad_input_is_one_clear_line(args: list[str], told: str) -> None:
+    done = ipcctl("orphan", *args)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert told in one_line(done.stderr)

@@ -1,0 +1,158 @@
+"""`ipcctl ps --states`: each check holds on this kernel, by evidence, and fails when the thing it shows is broken."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import clean_environment, ipcctl, report_of
+
+from ipcctl.demos import ps
+from ipcctl.demos.ps import most_at_once, walk_up
+from ipcctl.process.procfs import Stat, stat_of
+
+SOURCE = Path(ps.__file__).read_text("utf-8")
+IDS = ["ps.tree", "ps.states", "ps.parallel-concurrent"]
+LETTERS = ["D", "S", "T", "R", "Z", "+", "<", "N", "l", "s"]
+
+
+def test_every_check_holds() -> None:
+    done = ipcctl("ps", "--states", "-f", "json")
+    report = report_of(done)
+    assert [(check["id"], check["status"]) for check in report["checks"]] == [(each, "held") for each in IDS]
+    assert (done.returncode, report["ok"], report["summary"]["held"]) == (0, True, 3)
+
+
+def test_a_row_for_each_state_and_mark() -> None:
+    report = report_of(ipcctl("ps", "--states", "-f", "json"))
+    rows = {row["role"]: row for row in report["rows"] if row["check"] == "ps.states"}
+    assert list(rows) == LETTERS
+    for letter, row in rows.items():
+        assert row["how"], row
+        assert (row["skipped"] is None) == (row["stat"] is not None)
+        if row["stat"]:
+            assert letter in row["stat"]
+            assert row["meaning"].startswith(row["stat"][0] + " ")
+    assert rows["Z"]["exit_code"] == 0
+    assert rows["S"]["signal"] == "SIGKILL"
+
+
+def test_what_cannot_be_made_is_skipped_in_its_row_with_the_reason() -> None:
+    how: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []} if os.getuid() == 0 else {}
+    try:
+        report = report_of(ipcctl("ps", "--states", "-f", "json", **how))
+    except PermissionError:
+        pytest.skip("the interpreter is in a directory that other users may not enter")
+    (row,) = (row for row in report["rows"] if row["role"] == "<")
+    assert row["stat"] is None
+    assert "CAP_SYS_NICE" in row["skipped"]
+    check = report["checks"][1]
+    assert (check["status"], check["reason"]) == ("held", "could not be made here, see the rows: <")
+    assert "<" not in check["observed"]
+
+
+def test_on_one_processor_one_runs_at_a_time() -> None:
+    one = sorted(os.sched_getaffinity(0))[:1]
+    done = ipcctl("ps", "--states", "-f", "json", preexec_fn=lambda: os.sched_setaffinity(0, one))
+    check = report_of(done)["checks"][2]
+    assert check["status"] == "held"
+    assert check["expected"].startswith("at most 1 of 3 at once")
+    assert check["observed"].startswith("1 at once")
+
+
+def test_events_and_formats() -> None:
+    report = report_of(ipcctl("ps", "--states", "-f", "json"))
+    seen = [event for event in report["events"] if event["event"] == "seen"]
+    assert {event["role"] for event in seen} <= set(LETTERS)
+    assert len({event["pid"] for event in report["events"] if event["role"] == "spinner"}) >= 3
+    assert "spinner" in ipcctl("ps", "--states", "-f", "timeline").stdout
+    assert json.loads(ipcctl("ps", "--states", "-f", "trace").stdout)["traceEvents"]
+
+
+def test_the_source_is_printed() -> None:
+    assert ipcctl("ps", "--source").stdout == SOURCE
+
+
+# ---- the thing broken: one line of the demonstration is another, and the check sees it
+
+BROKEN = [
+    ("ps.tree", "if len(line) == generations:\n", "if len(line) < 3: os._exit(0)\n            else:\n"),
+    ("ps.tree", "setdefault(each, []).append(parent)", "setdefault(each, []).extend([parent, 1])"),
+    ("ps.tree", "(parent := stats[path[-1]].ppid) in stats", "(parent := stats[path[-1]].pgrp) in stats"),
+    ("ps.states", "os.O_RDONLY, 0)", "os.O_RDWR, 0)"),
+    ("ps.states", "        opening = (os.POS", "        signal.pause()\n        opening = (os.POS"),
+    ("ps.states", "pid, signal.SIGSTOP)\n    os.waitid", "pid, signal.SIGCONT)\n    0 and os.waitid"),
+    ("ps.states", "    return child(spin)", "    return sleeping(kept)"),
+    ("ps.states", "    pid = child(lambda ready: ready())\n    wait_until_zombie(pid)", "    pid = child(idle)"),
+    ("ps.states", "pid, terminal = os.forkpty()",
+     "terminal, tty = os.openpty(); pid = os.fork() or os.dup2(tty, 1) - 1"),
+    ("ps.states", "os.setpriority(os.PRIO_PROCESS, pid, -5)", "pass"),
+    ("ps.states", "os.setpriority(os.PRIO_PROCESS, pid, lowered)", "pass"),
+    ("ps.states", "threading.Thread(target=threading.Event().wait, daemon=True).start()", "pass"),
+    ("ps.states", "        os.setsid()\n", "        os.setpgid(0, 0)\n"),
+    ("ps.states", "    shown = marked_state(stat, locked=False)", "    shown = stat.state"),
+    ("ps.parallel-concurrent", "        if after == before:", "        if True:"),
+    ("ps.parallel-concurrent", "    while not flag[0]:", "    while signal.pause():"),
+    ("ps.parallel-concurrent", "    while any(times_switched_out(pid)", "    while 0 and any(times_switched_out(pid)"),
+    ("ps.parallel-concurrent", "for _ in range(2 * processors + 1)]", "for _ in range(processors)]"),
+]
+RUN = """
+import json, sys
+from ipcctl.demos import stage
+stage.DEADLINE_S = 2.0
+import importlib.util
+spec = importlib.util.spec_from_file_location("ipcctl.demos.broken", sys.argv[1])
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+module.demonstration.checks = [each for each in module.demonstration.checks if each[0] == sys.argv[2]]
+print(json.dumps([vars(each) for each in module.demonstration.run().checks]))
+"""
+
+
+def status_of_copy(source: str, id: str, place: Path) -> tuple[str, str]:
+    """The status of a check in a copy of the demonstration, and what was observed."""
+    copy = place / "broken.py"
+    copy.write_text(source, "utf-8")
+    done = subprocess.run([sys.executable, "-c", RUN, str(copy), id], capture_output=True, text=True, check=False,
+                          env=clean_environment())  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (check,) = json.loads(done.stdout)
+    return check["status"], check["observed"]
+
+
+@pytest.mark.parametrize(("id", "line", "broken"), BROKEN, ids=range(len(BROKEN)))
+def test_a_broken_thing_fails_its_check(id: str, line: str, broken: str, tmp_path: Path) -> None:
+    assert SOURCE.count(line) == 1, "the line to be broken is not there, or not alone"
+    status, observed = status_of_copy(SOURCE.replace(line, broken), id, tmp_path)
+    assert status == "failed", observed
+
+
+@pytest.mark.parametrize("id", IDS)
+def test_a_copy_that_is_not_broken_holds(id: str, tmp_path: Path) -> None:
+    status, observed = status_of_copy(SOURCE, id, tmp_path)
+    assert status == "held", observed
+
+
+# ---- what the evidence is made with
+
+
+def test_the_most_at_once() -> None:
+    assert most_at_once([]) == 0
+    assert most_at_once([[(0, 10)], [(10, 20)]]) == 1
+    assert most_at_once([[(0, 10), (20, 30)], [(9, 21)], [(5, 6)]]) == 2
+    assert most_at_once([[(0, 10)], [(1, 9)], [(2, 3)]]) == 3
+    assert most_at_once([[(5, 5)], [(5, 5)]]) == 0
+
+
+def test_a_walk_ends_though_the_records_go_round() -> None:
+    me = stat_of(os.getpid())
+    assert isinstance(me, Stat)
+    stats = {1: me._replace(pid=1, ppid=2), 2: me._replace(pid=2, ppid=1), 3: me._replace(pid=3, ppid=3)}
+    assert walk_up(1, stats) == [1, 2]
+    assert walk_up(3, stats) == [3]
+    assert walk_up(1, {1: me._replace(pid=1, ppid=0)}) == [1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -66,8 +67,11 @@ def status_of(pid: int) -> dict[str, str]:
 
 def descriptors_of(pid: int) -> dict[int, str]:
     """The open descriptors of a process, with what they are."""
-    folder = Path(f"/proc/{pid}/fd")
-    return {int(each.name): str(each.readlink()) for each in folder.iterdir()}
+    found = {}
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed between two looks
+            found[int(each.name)] = str(each.readlink())
+    return found
 
 
 def python(code: str) -> list[str]:

@@ -111,14 +111,15 @@ def children() -> list[int]:
 
 
 def end_children() -> list[str]:
-    """Kill and reap every child of this process; what they were."""
+    """Kill and reap every child of this process, and those that fall to it thereby; what they were."""
     found = []
-    for pid in children():
-        with contextlib.suppress(OSError):
-            found.append(f"{pid} {state_of(pid)} {Path(f'/proc/{pid}/cmdline').read_bytes()!r}")
-            os.kill(pid, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, 0)
+    while pids := children():
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                found.append(f"{pid} {state_of(pid)} {Path(f'/proc/{pid}/cmdline').read_bytes()!r}")
+                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
     return found
 
 

@@ -134,7 +134,8 @@ def test_a_shell_that_uses_descriptors_of_its_own_keeps_it(pidfile: Path) -> Non
 def test_the_lock_of_one_who_may_only_read_counts_for_nothing(pidfile: Path) -> None:
     """Or whoever may read a stale pidfile could keep its daemon from starting."""
     end(start("--pidfile", str(pidfile), *SLEEP)["pid"])
-    code = "import fcntl, sys\nf = open(sys.argv[1])\nfcntl.lockf(f, fcntl.LOCK_SH, 1, 0); print(1, flush=True)\n" "input()"
+    code = "import fcntl, sys\nf = open(sys.argv[1])\nfcntl.lockf(f, fcntl.LOCK_SH, 1, 0)\n"
+    code += "print(1, flush=True)\ninput()"
     with subprocess.Popen([*python(code), str(pidfile)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as reader:
         assert reader.stdout and reader.stdout.readline()
         assert not is_running(pidfile)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import pty
@@ -173,7 +174,7 @@ def test_it_holds_on_a_terminal_too() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_and_all_that_it_started(number: signal.Signals) -> None:
     with started("double-fork", "--jobs", "1000,1000") as process:
-        wait_until(lambda: len(below(process.pid)) == 2, "the jobs under way")
+        wait_until(lambda: len(sessions_below(process.pid)) == 2, "the jobs under way")
         process.send_signal(number)
         out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (128 + number, "")
@@ -181,19 +182,12 @@ def test_a_signal_ends_it_and_all_that_it_started(number: signal.Signals) -> Non
     assert children() == []
 
 
-def below(pid: int) -> list[str]:
-    """The children of a process, one of them in another session: parent and adopted grandchild, as at their jobs."""
-    stats = [Path(f"/proc/{each}/stat").read_bytes().rpartition(b") ")[2].split() for each in listed(pid)]
-    return [fields[3].decode() for fields in stats] if len({fields[3] for fields in stats}) == 2 else []
-
-
-def listed(pid: int) -> list[str]:
-    """The PIDs of a process's children."""
-    found = []
+def sessions_below(pid: int) -> set[bytes]:
+    """The sessions of a process's children: two when the parent and its adopted grandchild are at their jobs."""
+    found = set()
     for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if int(Path(f"/proc/{name}/stat").read_bytes().rpartition(b") ")[2].split()[1]) == pid:
-                found.append(name)
-        except OSError:
-            continue
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{name}/stat").read_bytes().rpartition(b") ")[2].split()
+            if int(fields[1]) == pid:
+                found.add(fields[3])
     return found

@@ -113,7 +113,8 @@ def command(
     With COMMAND, it starts COMMAND as a daemon: in a session of its own, without a terminal, its input empty, no
     descriptor of ours open, signals at their defaults, the environment kept. It returns when COMMAND was executed (or
     is ready, or has lived for so long) and reports its PID on stdout. Status 126 or 127 says that COMMAND could not
-    be executed; after any status but 0 nothing of it is left.
+    be executed. After any status but 0 nothing of it is left, unless nobody was there to read the report (141) or
+    ipcctl was itself ended by SIGKILL: then the daemon runs on.
 
     With --pidfile, a second start says that it runs already (status 1). --status and --stop find the daemon by the
     lock on that file, never another process that was given its PID. To stop what does not run is no error.

@@ -11,14 +11,16 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 
 from ..errors import IpcctlError
+from .newest import NewestPid
 from .procfs import Stat, all_stats, stat_of
 from .signals import ENDING, Signals
 from .tree import descendants
 
 KILL_WITHIN_S = 30.0  # only a process in an uninterruptible sleep outlives SIGKILL for so long
+CATCH_FOR_S = 0.01  # so long after a scan, what was just started is looked for
 SCAN_EVERY_S = 0.02  # while killing: what a process in its last moments forked may appear without any signal to us
 
 Reap = Callable[[], bool]  # collects the children that have ended; False when there is no child any more
@@ -106,12 +108,37 @@ def kill_descendants(signals: Signals, reap: Reap, spared: Collection[int] = ())
 
 
 def freeze_descendants(spared: Collection[int] = ()) -> None:
-    """Stop them all, until a scan finds none that was not stopped before."""
-    stopped: set[tuple[int, int]] = set()
-    while True:
-        running = [each for each in alive_descendants(spared) if (each.pid, each.start_ticks) not in stopped]
-        if not running:
-            return
-        for each in running:
-            send(each, signal.SIGSTOP)
-            stopped.add((each.pid, each.start_ticks))
+    """Stop them all, until a scan finds none that was not stopped before.
+
+    Where each process starts its successor and ends, a scan finds only those of yesterday, or none: so after each scan
+    those that were just started are caught, one by one, as they come.
+    """
+    stopped: dict[tuple[int, int], Stat] = {}
+    newest = NewestPid()
+    try:
+        while True:
+            before = len(stopped)
+            for each in alive_descendants(spared):
+                if (each.pid, each.start_ticks) not in stopped:
+                    send(each, signal.SIGSTOP)
+                    stopped[each.pid, each.start_ticks] = each
+            end = time.monotonic() + CATCH_FOR_S
+            while time.monotonic() < end:
+                for each in catch_new(newest, {each.pid for each in stopped.values()}, spared):
+                    stopped[each.pid, each.start_ticks] = each
+                os.sched_yield()
+            if len(stopped) == before:
+                return
+    finally:
+        newest.close()
+
+
+def catch_new(newest: NewestPid, parents: Collection[int], spared: Collection[int]) -> Iterator[Stat]:
+    """Stop whatever was started since the last look by one of `parents`, or has fallen to this process."""
+    me = os.getpid()
+    for pid in sorted(newest.since(), reverse=True):
+        found = stat_of(pid)
+        if found is None or pid in spared or (found.ppid != me and found.ppid not in parents):
+            continue
+        if found.state not in "ZX" and send(found, signal.SIGSTOP):
+            yield found

@@ -7,7 +7,7 @@
 PIDs are given out one after the other: the new processes are between the newest PID of the last look and that of now.
 So where nothing was started nothing is read, and where something was, the cost does not grow with the number of
 processes on the machine. A look everywhere now and then finds what came out of turn. Looks are spaced by what they
-cost: those of either kind take half a percent of a processor at most.
+cost: together they take one and a half percent of a processor at most.
 
 What lives between two looks is never met. A process whose parent was such a one has an unknown parent, and one that
 is waited for without having been met is counted as unseen.
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import IpcctlError
 from .descendant import Descendant
+from .newest import NewestPid
 from .procfs import Stat, pids, read, stat_of
 from .signals import FORWARDED, Signals
 
@@ -33,13 +34,12 @@ if TYPE_CHECKING:
 LOOK_EVERY_S = 0.02  # in quiet times
 LOOK_AT_FIRST_EVERY_S = 0.001  # a shell that starts something and ends lives for a few milliseconds
 AT_FIRST_S = 0.05
-SPACING = 200  # a look that took so much processor time is followed by so many times that without one
-READ_EACH = 256  # up to so many new PIDs are tried one by one; with more, /proc is listed
+SPACING = 100  # a look that took so much processor time is followed by so many times that without one
+SPACING_EVERYWHERE = 300
 LOOK_EVERYWHERE_S = 1.0  # for what came by a way that gives out PIDs out of turn (clone3's set_tid)
 SPARE_DESCRIPTORS = 64  # left free for everything else
 FIRST_LOOK_AGAIN_S = 0.004  # after a fork the exec mostly comes within milliseconds
 YOUNG_S = 0.2
-COUNTERS = ("/proc/sys/kernel/ns_last_pid", "/proc/loadavg")  # the first is there in most kernels
 
 Hears = Callable[[Descendant], None]
 
@@ -67,8 +67,6 @@ class Watch(Signals):
         self._without_handle: set[Descendant] = set()
         self._zombies: set[Descendant] = set()
         self._young: list[Descendant] = []
-        self._ours: list[int] = []  # descriptors
-        self._newest = 0
         self._next_look = self._next_everywhere = self._earliest = float("inf")
 
     def __enter__(self) -> Watch:
@@ -78,16 +76,16 @@ class Watch(Signals):
         self._epoll = select.epoll()
         descriptor = signal_descriptor(self.waited_for)
         self._epoll.register(descriptor, select.EPOLLIN)
-        self._counter = open_counter()
-        self._ours = [descriptor, self._counter]
-        self._newest = self._newest_pid()
+        self._signals = descriptor
+        self._newest = NewestPid()
         self._highest_handle = handles_up_to()
         super().__enter__()
         return self
 
     def __exit__(self, *what_happened: object) -> None:
         self._epoll.close()
-        for each in (*self._ours, *self._by_handle):
+        self._newest.close()
+        for each in (self._signals, *self._by_handle):
             os.close(each)
         self._by_handle.clear()
         super().__exit__(None, None, None)
@@ -98,7 +96,7 @@ class Watch(Signals):
         stat = stat_of(pid)
         assert stat is not None, "a child that was not waited for has a record"
         self.root = self._add(stat, None, now)
-        self._counts = self._newest_pid() != self._newest  # a container's own /proc/loadavg may stand still
+        self._counts = self._newest.read() != self._newest.last  # a container's own /proc/loadavg may stand still
         self._begun = self._next_look = self._earliest = now
         self._next_everywhere = now + LOOK_EVERYWHERE_S
 
@@ -133,11 +131,10 @@ class Watch(Signals):
         """Meet what was started since the last look, and see who is gone whose going makes no event."""
         before = time.thread_time()
         now = time.monotonic()
-        newest = self._newest_pid()
-        if newest != self._newest or everywhere or not self._counts:
+        new = self._newest.since()
+        if new or everywhere or not self._counts:
             everywhere = everywhere or not self._counts or now >= self._next_everywhere
-            self._meet(pids() if everywhere else given_out(self._newest, newest))
-            self._newest = newest
+            self._meet(pids() if everywhere else new)
         self._look_again(self.known.values() if everywhere else [each for each in self._young if now >= each.look_at])
         for each in [*self._without_handle, *self._zombies]:
             self._look_after(each)
@@ -146,16 +143,13 @@ class Watch(Signals):
     def _space(self, now: float, cost: float, everywhere: bool) -> None:
         """Say when to look next. Looks everywhere have a time of their own, lest the others wait for what they cost."""
         if everywhere and self._counts:
-            self._next_everywhere, cost = now + max(LOOK_EVERYWHERE_S, cost * SPACING), 0.0
+            self._next_everywhere, cost = now + max(LOOK_EVERYWHERE_S, cost * SPACING_EVERYWHERE), 0.0
         self._earliest = now + cost * SPACING
         if now - self._begun < AT_FIRST_S:
             self._earliest = now + max(LOOK_AT_FIRST_EVERY_S, 2 * cost)
             self._next_look = self._earliest
         else:
             self._next_look = max(now + LOOK_EVERY_S, self._earliest)
-
-    def _newest_pid(self) -> int:
-        return int(os.pread(self._counter, 128, 0).split()[-1])
 
     def _look_again(self, these: Iterable[Descendant]) -> None:
         """Read their names and arguments again: they may have called exec since."""
@@ -311,25 +305,6 @@ def is_process(pid: int) -> bool:
     """Whether the PID is that of a process, and not of a thread of one (Tgid in proc(5))."""
     raw = read(f"/proc/{pid}/status") or b""
     return f"\nTgid:\t{pid}\n".encode() in raw
-
-
-def given_out(last: int, newest: int) -> Iterable[int]:
-    """The PIDs that were given out after `last`, up to `newest`; at the highest one the kernel begins anew."""
-    if last < newest <= last + READ_EACH:
-        return range(last + 1, newest + 1)
-    if last < newest:
-        return (pid for pid in pids() if last < pid <= newest)
-    return (pid for pid in pids() if pid > last or pid <= newest)
-
-
-def open_counter() -> int:
-    """A file whose last word is the PID that was given out last, in this PID namespace."""
-    for path in COUNTERS:
-        try:
-            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            continue
-    raise IpcctlError(f"neither of {' and '.join(COUNTERS)} can be read; mount /proc")
 
 
 def handles_up_to() -> int:

@@ -123,6 +123,13 @@ def end_children() -> list[str]:
     return found
 
 
+def reap_ended() -> None:
+    """Wait for those that have ended and fell to this process: a daemon's or a demonstration's orphans."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
 def descriptors() -> set[str]:
     """The open descriptors of this process, with what they are."""
     found = set()

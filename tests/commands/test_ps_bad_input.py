@@ -91,7 +91,7 @@ def test_relatives_of_nobody(option: str) -> None:
     assert done.returncode == 1
 
 
-@pytest.mark.parametrize("how", ["", "-f jsonl", "-f csv", "--tree"])
+@pytest.mark.parametrize("how", ["", "-f jsonl", "-f csv", "--tree -c pid,command"])
 def test_a_reader_that_has_enough(how: str) -> None:
     """With more output than a pipe holds, from before the helper has ended."""
     sleepers = [os.posix_spawn("/bin/sleep", ["sleep", "1000", "0" * 200], {}) for _ in range(550)]

@@ -114,7 +114,7 @@ def test_the_streams_and_the_status_are_the_commands() -> None:
     done = ipcctl("zombie", "--", "sh", "-c", "cat; echo bad >&2; exit 77", stdin=None, input="given\n")
     assert (done.returncode, done.stdout) == (77, "given\n")
     assert done.stderr.startswith("bad\n")
-    assert "parent_command" in done.stderr
+    assert "zombies for longer than 0.1 s\n  none\n" in done.stderr
 
 
 @pytest.mark.parametrize(("argv", "status"), [(["nosuchcommand"], 127), (["/"], 126)])

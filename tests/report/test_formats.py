@@ -185,7 +185,7 @@ def test_markdown(tmp_path: Path, rows: Rows) -> None:
 
 
 @each_example
-@given(rows=st.lists(ROWS, max_size=3))
+@given(rows=st.lists(ROWS, min_size=1, max_size=3))
 def test_table_keeps_a_row_a_line_that_no_terminal_obeys(tmp_path: Path, rows: Rows) -> None:
     text = written(tmp_path, rows, "table", asked="name,count,argv").decode()  # UTF-8: stray bytes are escaped
     assert len(text.split("\n")) == 2 + len(rows) + 1

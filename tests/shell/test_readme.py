@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
 
 import pytest
 from readme import README, Block, blocks, printed, sessions, shape, shell
+from support import children, reap_ended, runs, wait_until
 
 from ipcctl.cli import COMMANDS
 from ipcctl.errors import MEANINGS
 from ipcctl.report.report import FORMATS
+
+
+@pytest.fixture(autouse=True)
+def adopting(nothing_left_behind: None) -> Iterator[None]:
+    """The daemons and orphans of a block fall to this process; they have ended, and are waited for here."""
+    yield
+    wait_until(lambda: not any(map(runs, children())), "the end of all that a block started")
+    reap_ended()
+
 
 EXAMPLES = [(block, command, stated) for block in blocks("console") for command, stated in sessions(block)]
 

@@ -47,7 +47,7 @@ def test_a_parent_that_waits_late() -> None:
     assert row["parent_command"] == python(code)
     assert row["name"] == "sh"
     assert row["command"] in (None, ["given-name", "-c", "read line < /dev/null; exit 3"])
-    assert 0.29 < row["lasted_s"] <= report_of(done, "stderr")["summary"]["wall_s"]
+    assert 0.1 < row["lasted_s"] <= report_of(done, "stderr")["summary"]["wall_s"]
     assert row["first_seen_s"] >= 0
     assert row["first_seen_s"] + row["lasted_s"] <= report_of(done, "stderr")["summary"]["wall_s"]
 

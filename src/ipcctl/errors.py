@@ -51,9 +51,10 @@ class BadInput(IpcctlError):
 class CannotStart(IpcctlError):
     """A command could not be started; the status is 126 or 127, as the shell has it, or 125."""
 
-    def __init__(self, message: str, status: int) -> None:
+    def __init__(self, message: str, status: int, errno: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.errno = errno
 
 
 class OutputFailed(IpcctlError):

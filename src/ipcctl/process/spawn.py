@@ -11,6 +11,10 @@ from ..errors import FAILED, LIMITS, NOT_EXECUTABLE, NOT_FOUND, CannotStart
 
 # The interpreter ignores these; a command expects to be ended by them.
 PUT_BACK = (signal.SIGPIPE, signal.SIGXFSZ)
+LONGEST_ARGUMENT = 32 * os.sysconf("SC_PAGE_SIZE")  # MAX_ARG_STRLEN, execve(2)
+
+Actions = Sequence[tuple[int, int, int]]
+Environment = Mapping[str, str] | Mapping[bytes, bytes]
 
 
 def spawn(
@@ -26,7 +30,11 @@ def spawn(
     Raises CannotStart with the status that a shell would give: 127 not found, 126 not executable, 125 for a limit.
     """
     actions = [(os.POSIX_SPAWN_DUP2, ours, its) for its, ours in (redirect or {}).items()]
-    env = os.environ if environment is None else environment
+    return start(argv, actions, mask, os.environ if environment is None else environment)
+
+
+def start(argv: Sequence[str], actions: Actions, mask: Iterable[int], env: Environment) -> int:
+    """As `spawn`, with the file actions of posix_spawn(3) made already."""
     try:
         return spawn_exactly(argv, actions, mask, env)
     except OSError as error:
@@ -38,9 +46,7 @@ def spawn(
         raise CannotStart(f"cannot start {argv[0]!r}: {error}", NOT_EXECUTABLE) from None
 
 
-def spawn_exactly(
-    argv: Sequence[str], actions: Sequence[tuple[int, int, int]], mask: Iterable[int], env: Mapping[str, str]
-) -> int:
+def spawn_exactly(argv: Sequence[str], actions: Actions, mask: Iterable[int], env: Environment) -> int:
     """posix_spawnp(3) itself. Raises OSError."""
     if not argv[0]:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
@@ -65,19 +71,25 @@ def candidates(name: str) -> list[str]:
 
 def cannot_start(name: str, error: OSError) -> CannotStart:
     """The error in words, with the remedy and the status."""
+    why, status = why_not(name, error)
+    return CannotStart(f"cannot start {name!r}: {why}", status, error.errno)
+
+
+def why_not(name: str, error: OSError) -> tuple[str, int]:
+    """Why a program cannot be started, and the status."""
     if error.errno in LIMITS:
-        return CannotStart(f"cannot start {name!r}: {LIMITS[error.errno]}", FAILED)
+        return LIMITS[error.errno], FAILED
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        return CannotStart(f"cannot start {name!r}: {why_not_found(name)}", NOT_FOUND)
+        return why_not_found(name), NOT_FOUND
     if os.path.isdir(name) and "/" in name:
-        return CannotStart(f"cannot start {name!r}: it is a directory; name a program", NOT_EXECUTABLE)
+        return "it is a directory; name a program", NOT_EXECUTABLE
     if isinstance(error, PermissionError):
-        why = "permission denied; is it executable (chmod +x), and may you search its directory?"
-        return CannotStart(f"cannot start {name!r}: {why}", NOT_EXECUTABLE)
+        return "permission denied; is it executable (chmod +x), and may you search its directory?", NOT_EXECUTABLE
     if error.errno == errno.E2BIG:
-        why = f"its arguments and environment are longer than the kernel takes ({os.sysconf('SC_ARG_MAX')} bytes)"
-        return CannotStart(f"cannot start {name!r}: {why}", NOT_EXECUTABLE)
-    return CannotStart(f"cannot start {name!r}: {error.strerror}", NOT_EXECUTABLE)
+        most, in_all = LONGEST_ARGUMENT, os.sysconf("SC_ARG_MAX")
+        why = f"the kernel takes {most} bytes an argument, and {in_all} with all arguments and the environment (E2BIG)"
+        return f"its arguments are too long: {why}", NOT_EXECUTABLE
+    return error.strerror or str(error), NOT_EXECUTABLE
 
 
 def why_not_found(name: str) -> str:

@@ -12,6 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Collection, Iterator
+from typing import Protocol
 
 from ..errors import IpcctlError
 from .newest import NewestPid
@@ -69,6 +70,31 @@ def alive_descendants(spared: Collection[int] = ()) -> list[Stat]:
     return [each for each in descendants(os.getpid(), stats) if each.state not in "ZX"]
 
 
+class Family(Protocol):
+    """Processes that are to be ended together."""
+
+    def alive(self) -> list[Stat]:
+        """Those of them that still run."""
+
+    def has(self, found: Stat, parents: Collection[int]) -> bool:
+        """Whether a process that was just started is one of them; `parents` are some that are known."""
+
+
+class Descendants:
+    """All that this process has started, and all that fell to it, but for `spared` children and theirs."""
+
+    def __init__(self, spared: Collection[int] = ()) -> None:
+        self.spared = spared
+
+    def alive(self) -> list[Stat]:
+        """Those that still run."""
+        return alive_descendants(self.spared)
+
+    def has(self, found: Stat, parents: Collection[int]) -> bool:
+        """Whether it was started by one of `parents`, or has fallen to this process."""
+        return found.pid not in self.spared and (found.ppid == os.getpid() or found.ppid in parents)
+
+
 def end_descendants(
     signals: Signals, reap: Reap, grace_s: float, first: int = signal.SIGTERM, spared: Collection[int] = ()
 ) -> None:
@@ -78,10 +104,8 @@ def end_descendants(
     subreaper, so that nothing escapes by losing its parent, and `signals` be entered; one that asks to end cuts the
     grace period short. `spared` are as in kill_descendants. Raises IpcctlError when something outlives SIGKILL.
     """
-    for each in alive_descendants(spared) if first else ():
-        send(each, first)
-        if each.state == "T":
-            send(each, signal.SIGCONT)  # a stopped process acts on a signal only once it runs again
+    if first:
+        ask(Descendants(spared), first)
     deadline = time.monotonic() + grace_s
     while reap():
         info = signals.wait(deadline)
@@ -98,16 +122,29 @@ def kill_descendants(signals: Signals, reap: Reap, spared: Collection[int] = ())
     """
     give_up = time.monotonic() + KILL_WITHIN_S
     while reap():
-        freeze_descendants(spared)
-        for each in alive_descendants(spared):
-            send(each, signal.SIGKILL)
+        kill(Descendants(spared))
         signals.wait(time.monotonic() + SCAN_EVERY_S)
         if time.monotonic() > give_up:
             left = ", ".join(f"{each.pid} ({each.name}, state {each.state})" for each in alive_descendants(spared))
             raise IpcctlError(f"these do not end even by SIGKILL: {left}")
 
 
-def freeze_descendants(spared: Collection[int] = ()) -> None:
+def ask(family: Family, number: int) -> None:
+    """Send a polite signal to all of them."""
+    for each in family.alive():
+        send(each, number)
+        if each.state == "T":
+            send(each, signal.SIGCONT)  # a stopped process acts on a signal only once it runs again
+
+
+def kill(family: Family) -> None:
+    """Kill all of them, once; those that ended last may have started others, so kill again until none is alive."""
+    freeze(family)
+    for each in family.alive():
+        send(each, signal.SIGKILL)
+
+
+def freeze(family: Family) -> None:
     """Stop them all, until a scan finds none that was not stopped before.
 
     Where each process starts its successor and ends, a scan finds only those of yesterday, or none: so after each scan
@@ -118,13 +155,13 @@ def freeze_descendants(spared: Collection[int] = ()) -> None:
     try:
         while True:
             before = len(stopped)
-            for each in alive_descendants(spared):
+            for each in family.alive():
                 if (each.pid, each.start_ticks) not in stopped:
                     send(each, signal.SIGSTOP)
                     stopped[each.pid, each.start_ticks] = each
             end = time.monotonic() + CATCH_FOR_S
             while time.monotonic() < end:
-                for each in catch_new(newest, {each.pid for each in stopped.values()}, spared):
+                for each in catch_new(newest, {each.pid for each in stopped.values()}, family):
                     stopped[each.pid, each.start_ticks] = each
                 os.sched_yield()
             if len(stopped) == before:
@@ -133,12 +170,11 @@ def freeze_descendants(spared: Collection[int] = ()) -> None:
         newest.close()
 
 
-def catch_new(newest: NewestPid, parents: Collection[int], spared: Collection[int]) -> Iterator[Stat]:
-    """Stop whatever was started since the last look by one of `parents`, or has fallen to this process."""
-    me = os.getpid()
+def catch_new(newest: NewestPid, parents: Collection[int], family: Family) -> Iterator[Stat]:
+    """Stop whatever of the family was started since the last look."""
     for pid in sorted(newest.since(), reverse=True):
         found = stat_of(pid)
-        if found is None or pid in spared or (found.ppid != me and found.ppid not in parents):
+        if found is None or found.state in "ZX" or not family.has(found, parents):
             continue
-        if found.state not in "ZX" and send(found, signal.SIGSTOP):
+        if send(found, signal.SIGSTOP):
             yield found

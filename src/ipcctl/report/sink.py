@@ -19,9 +19,10 @@ class Sink:
     can act on, and a status that says all went well.
     """
 
-    def __init__(self, descriptor: int, name: str) -> None:
+    def __init__(self, descriptor: int, name: str, what: str = "the report") -> None:
         self.descriptor = descriptor
         self.name = name
+        self.what = what
         self._buffer = bytearray()
 
     @classmethod
@@ -48,7 +49,11 @@ class Sink:
 
     def write(self, text: str) -> None:
         """Add text; bytes that came in by surrogateescape go out as they were."""
-        self._buffer += text.encode("utf-8", "surrogateescape")
+        self.write_bytes(text.encode("utf-8", "surrogateescape"))
+
+    def write_bytes(self, data: bytes) -> None:
+        """Add bytes as they are."""
+        self._buffer += data
         if len(self._buffer) >= BUFFER:
             self.flush()
 
@@ -64,7 +69,7 @@ class Sink:
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             remedy = "free some space" if full else "give it an open file or terminal, or use -o FILE"
-            raise OutputFailed(f"cannot write the report to {self.name}: {error.strerror}; {remedy}") from None
+            raise OutputFailed(f"cannot write {self.what} to {self.name}: {error.strerror}; {remedy}") from None
 
     def _write_some(self, left: memoryview) -> int:
         try:

@@ -1,0 +1,1 @@
+"""Jobs run by a fixed number of slots: their inputs, their commands, their output, their records."""

@@ -1,0 +1,116 @@
+"""Which processes are a job's: its whole tree, with those that called setsid and those whose parents are gone.
+
+Who loses its parent falls to this process, a child subreaper; a mark that the kernel hands down says whose it is. The
+mark is a limit that every process inherits, through fork, exec, setsid and a cleared environment: the soft limit on
+real-time CPU time (getrlimit(2) RLIMIT_RTTIME), which is unlimited where nobody set it, and here so many thousand years
+that it limits nobody, a different number for each job.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Collection
+
+from ..process.procfs import Stat, all_stats, children_of, read
+from ..process.tree import descendants
+
+RTTIME = getattr(resource, "RLIMIT_RTTIME", 15)
+MARKED = 1 << 62  # microseconds
+
+
+class Marks:
+    """Sets the mark that the next started process gets, where marks are wanted; taken off again at the end."""
+
+    def __init__(self, wanted: bool) -> None:
+        self._before = resource.getrlimit(RTTIME)
+        self._mine = MARKED | os.getpid() << 36
+        self.usable = wanted and (self._before[0] == resource.RLIM_INFINITY or self._before[0] >= MARKED)
+
+    def set(self, number: int) -> int | None:
+        """Mark what is started next; returns the mark, None where the limit is used for what it is meant for."""
+        if not self.usable:
+            return None
+        mark = self._mine | number
+        try:
+            resource.setrlimit(RTTIME, (mark, self._before[1]))
+        except (OSError, ValueError):
+            self.usable = False
+            return None
+        return mark
+
+    def clear(self) -> None:
+        """Take the mark off this process."""
+        if self.usable:
+            resource.setrlimit(RTTIME, self._before)
+
+
+def mark_of(pid: int) -> int | None:
+    """The mark that a process carries; None where there is none to be read."""
+    try:
+        return resource.prlimit(pid, RTTIME)[0]
+    except (OSError, ValueError):  # another user's: /proc tells of those too
+        for line in (read(f"/proc/{pid}/limits") or b"").splitlines():
+            if line.startswith(b"Max realtime timeout"):
+                soft = line.split()[3]
+                return int(soft) if soft.isdigit() else None
+    return None
+
+
+class Family:
+    """The processes of one job, for process/stop.py; `pid` is the job's own, None once it was waited for."""
+
+    def __init__(self, pid: int | None, mark: int | None) -> None:
+        self.pid = pid
+        self.mark = mark
+
+    def heads(self) -> list[int]:
+        """Those of it that are children of this process, zombies too: the job itself, and the orphans."""
+        return [pid for pid in children_of(os.getpid()) if self.has_child(pid)]
+
+    def has_child(self, pid: int) -> bool:
+        """Whether a child of this process is one of them."""
+        return pid == self.pid or (self.mark is not None and mark_of(pid) == self.mark)
+
+    def alive(self) -> list[Stat]:
+        """Those that still run."""
+        heads = set(self.heads())
+        if not heads:
+            return []
+        stats = all_stats()
+        found = [each for each in stats if each.pid in heads]
+        for head in tuple(heads):
+            found += descendants(head, stats)
+        return [each for each in found if each.state not in "ZX"]
+
+    def has(self, found: Stat, parents: Collection[int]) -> bool:
+        """Whether one that was just started is one of them."""
+        return found.ppid in parents or (found.ppid == os.getpid() and self.has_child(found.pid))
+
+
+class Kin:
+    """How many children this process has, orphans that fell to it among them, told by one read of a file kept open."""
+
+    def __init__(self) -> None:
+        pid = os.getpid()
+        try:
+            self._file = os.open(f"/proc/{pid}/task/{pid}/children", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:  # a kernel that was not configured for it
+            self._file = -1
+
+    def beside(self, known: int) -> bool:
+        """Whether there are others beside so many known ones; where nobody can tell, there may be."""
+        if self._file < 0:
+            return True
+        count = start = 0
+        while chunk := os.pread(self._file, 1 << 16, start):
+            count += chunk.count(b" ")
+            start += len(chunk)
+            if start < 2048:  # the kernel hands out a page or less at a time
+                break
+        return count != known
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file >= 0:
+            os.close(self._file)

@@ -1,0 +1,33 @@
+"""When no further job is to be started: the machine has too much to do, or too little memory left."""
+
+from __future__ import annotations
+
+import os
+
+from ..process.procfs import read
+
+LOOK_EVERY_S = 0.5
+
+
+class Gate:
+    """most_load: start none while the load average of the last minute is above. least_free: while fewer bytes are."""
+
+    def __init__(self, most_load: float | None = None, least_free: int | None = None) -> None:
+        self.most_load = most_load
+        self.least_free = least_free
+        self.ever_shuts = most_load is not None or least_free is not None
+
+    def shut(self) -> str | None:
+        """Why no job is to be started now; None where one may."""
+        if self.most_load is not None and (load := os.getloadavg()[0]) > self.most_load:
+            return f"the load is {load:.2f}, above --max-load {self.most_load:g}"
+        if self.least_free is not None and (free := available_bytes()) < self.least_free:
+            return f"{free >> 20} MiB of memory are available, less than --memfree {self.least_free >> 20} MiB"
+        return None
+
+
+def available_bytes() -> int:
+    """The memory that is available without swapping (proc(5), MemAvailable)."""
+    raw = read("/proc/meminfo") or b""
+    at = raw.find(b"MemAvailable:")
+    return int(raw[at:].split(None, 2)[1]) << 10 if at >= 0 else 0

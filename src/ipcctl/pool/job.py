@@ -1,0 +1,74 @@
+"""One job: its arguments, and the record of how it went."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..process.outcome import OUTPUT_COLUMNS, RUN_COLUMNS, RunRecord
+from ..report.report import Column
+from .family import Family
+
+if TYPE_CHECKING:
+    from .output import Held
+    from .slots import Slot
+
+IN_TABLE = {"exit_code", "signal", "timed_out", "wall_s", "start_error"}
+JOB_COLUMNS = (
+    Column("seq", "integer", "the job's number, in the order of the input, from 1"),
+    Column("slot", "integer", "the slot that it ran in, from 1", in_table=False),
+    Column("input", "text", "its argument; of several, as a shell would quote them"),
+    Column("attempts", "integer", "how often it was started", in_table=False),
+    *(each.but(each.shown, each.name in IN_TABLE) for each in (*RUN_COLUMNS, *OUTPUT_COLUMNS)),
+)
+
+
+class JobRecord(RunRecord):
+    """The record of a job's last attempt."""
+
+    def __init__(self, argv: Sequence[str], seq: int, slot: int, input: str, attempts: int) -> None:
+        super().__init__(argv)
+        self.seq = seq
+        self.slot = slot
+        self.input = input
+        self.attempts = attempts
+
+    def row(self) -> dict[str, Any]:
+        """The record as a row of JOB_COLUMNS."""
+        return vars(self)
+
+
+class Job:
+    """Arguments that are to be run, and what is known of the attempt under way; moments are by time.monotonic."""
+
+    def __init__(self, arguments: list[str], seq: int) -> None:
+        self.arguments = arguments
+        self.seq = seq
+        self.input = arguments[0] if len(arguments) == 1 else shlex.join(arguments)
+        self.attempts = 0
+        self.record: JobRecord | None = None  # of the last attempt
+        self.output: list[tuple[int, Held]] = []  # of the last attempt, by the descriptor that it was written to
+        self.slot: Slot | None = None
+        self.begun = 0.0
+        self.pid: int | None = None  # while it runs
+        self.mark: int | None = None  # what every process of its tree carries
+        self.grace_until: float | None = None  # set while its tree is being ended: then it is killed, again and again
+        self.give_up = 0.0
+
+    @property
+    def family(self) -> Family:
+        """The processes of its tree."""
+        return Family(self.pid, self.mark)
+
+
+def how_it_failed(record: JobRecord) -> str:
+    """In words, for a person who did not see it."""
+    if record.start_error:
+        return record.start_error
+    if record.timed_out:
+        return f"timed out after {record.wall_s:.3g} s"
+    if record.signal is None:
+        return f"exit status {record.exit_code}"
+    peak = f"{record.max_rss_kib} KiB" if record.max_rss_kib is not None else f"less than {record.max_rss_below_kib} KiB"
+    return f"ended by {record.signal}, its memory at its peak {peak}" + (", core dumped" if record.core_dumped else "")

@@ -1,0 +1,117 @@
+"""What is known of a pool's jobs together: counted as they end, so that the records themselves need not be kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import HELD, NO, SIGNALLED, TIMED_OUT
+from ..report.progress import Progress
+from ..report.report import Event
+from .job import Job, JobRecord, how_it_failed
+from .joblog import JobLog
+from .scheduler import Observer, Pool
+
+NAMED_BYTES = 200  # of a failed job's input
+
+
+class Ledger(Observer):
+    """Counts, writes the log, tells of failures with `tell`, and shows the progress where there is one to show."""
+
+    def __init__(
+        self, tell: Callable[[str], None], log: JobLog | None, progress: Progress | None, keep_events: bool
+    ) -> None:
+        self.tell = tell
+        self.log = log
+        self.progress = progress
+        self.keep_events = keep_events
+        self.events: list[Event] = []
+        self.jobs = self.failed = self.timed_out = self.signalled = 0
+        self.cpu_s = self.job_s = 0.0
+        self.slowest: JobRecord | None = None
+        self.largest: JobRecord | None = None
+        self._begun = time.monotonic()
+
+    # --- told by the pool
+
+    def attempt(self, job: Job, began: bool) -> None:
+        """An attempt began, or ended: events, and what it took."""
+        record = job.record
+        assert record is not None
+        if self.keep_events:
+            t_ms = round((time.monotonic() - self._begun) * 1000, 3)
+            what = ("start", job.input) if began else ("end", record.signal or f"exit {record.exit_code}")
+            self.events.append(Event(t_ms, record.pid or 0, f"slot {record.slot} job {job.seq}", *what))
+        if not began:
+            self.cpu_s += (record.user_s or 0) + (record.system_s or 0)
+            self.job_s += record.wall_s or 0
+
+    def final(self, job: Job, record: JobRecord) -> None:
+        """A job's record is final."""
+        self.jobs += 1
+        if self.log is not None:
+            self.log.write(job, record)
+        if record.wall_s is not None and (self.slowest is None or record.wall_s > (self.slowest.wall_s or 0)):
+            self.slowest = record
+        peak = record.max_rss_kib
+        if peak is not None and (self.largest is None or peak > (self.largest.max_rss_kib or 0)):
+            self.largest = record
+        if not record.succeeded:
+            self._failed(record)
+
+    def _failed(self, record: JobRecord) -> None:
+        self.failed += 1
+        self.timed_out += record.timed_out
+        self.signalled += record.signal is not None and not record.timed_out
+        self.before_output()
+        name = record.input if len(record.input) <= NAMED_BYTES else record.input[:NAMED_BYTES] + "…"
+        self.tell(f"job {record.seq} ({name!r}) failed: {how_it_failed(record)}")
+
+    def before_output(self) -> None:
+        """Take the bar away."""
+        if self.progress is not None:
+            self.progress.clear()
+
+    def before_wait(self, pool: Pool) -> float | None:
+        """Show how far it is."""
+        if self.progress is None:
+            return None
+        total = pool.feed.total if pool.feed.total is None else pool.feed.total - pool.feed.skipped
+        return self.progress.show(self.jobs, self.failed, pool.running, total, pool.why_waiting)
+
+    # --- asked at the end
+
+    def status(self, pool: Pool) -> int:
+        """The exit status."""
+        if pool.wakeup.asked is not None:
+            return SIGNALLED + pool.wakeup.asked
+        if pool.fatal is not None:
+            return pool.fatal.status
+        if not self.failed:
+            return HELD
+        return TIMED_OUT if self.timed_out == self.failed else NO
+
+    def summary(self, pool: Pool) -> dict[str, Any]:
+        """The figures of all jobs together."""
+        slowest, largest = self.slowest, self.largest
+        return {
+            "status": self.status(pool),
+            "jobs": self.jobs,
+            "succeeded": self.jobs - self.failed,
+            "failed": self.failed,
+            "timed_out": self.timed_out,
+            "signalled": self.signalled,
+            "retried": pool.retried,
+            "skipped": pool.feed.skipped,
+            "repeated": pool.feed.repeated,
+            "slots": pool.plan.slots,
+            "wall_s": pool.wall_s,
+            "cpu_s": round(self.cpu_s, 6),
+            "busy_s": round(self.job_s, 6),
+            "speed_up": round(self.job_s / pool.wall_s, 2) if pool.wall_s else None,
+            "slowest_input": slowest.input if slowest else None,
+            "slowest_s": slowest.wall_s if slowest else None,
+            "largest_input": largest.input if largest else None,
+            "largest_kib": largest.max_rss_kib if largest else None,
+        }

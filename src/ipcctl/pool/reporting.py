@@ -1,0 +1,82 @@
+"""Run a plan and write the report on it: rows as jobs end where the format has a row a line, else all at the end."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+
+from ..report.output import Output
+from ..report.progress import Progress
+from ..report.report import Report, Row
+from ..report.sink import STDERR, STDOUT, Sink, say, stderr
+from .job import JOB_COLUMNS
+from .joblog import JobLog
+from .ledger import Ledger
+from .scheduler import Plan, Pool
+
+LINES = ("jsonl", "csv", "tsv")
+MOST_FAILED = 1000  # of the failed jobs that the table shows
+
+
+class Reporting:
+    """One run. `progress`: whether to show it; None where stderr is a terminal and nothing else is written there."""
+
+    def __init__(self, output: Output, plan: Plan, log: JobLog | None, progress: bool | None) -> None:
+        self.output = output
+        if progress is None:
+            progress = stderr().is_terminal and not output.quiet and plan.mode != "straight"
+        events = output.section == "events" or output.format in ("json", "timeline", "trace", "markdown", "html")
+        self.ledger = Ledger(self._tell, log, Progress() if progress else None, events and not output.quiet)
+        jobs_output = "the output of the jobs"
+        sinks = {STDOUT: Sink(STDOUT, "standard output", jobs_output), STDERR: Sink(STDERR, "standard error", jobs_output)}
+        self.pool = Pool(plan, sinks, self.ledger)
+
+    def run(self) -> int:
+        """Run the jobs, report, and return the exit status."""
+        with contextlib.closing(self._rows()) as rows:
+            report = Report("pool", JOB_COLUMNS, rows=rows, title="failed jobs")
+            if not self._streams:
+                report.rows = self._kept(rows)
+                self._conclude(report)
+            self.output.write(report, live=True)
+            for _ in rows:  # where the format has no use for them
+                pass
+        if self.pool.fatal is not None and self.pool.wakeup.asked is None:
+            self._tell(str(self.pool.fatal))
+        return self.ledger.status(self.pool)
+
+    @property
+    def _streams(self) -> bool:
+        return self.output.format in LINES and self.output.section in (None, "rows") and not self.output.quiet
+
+    def _rows(self) -> Iterator[Row]:
+        with contextlib.closing(self.pool.run()) as records:
+            for record in records:
+                yield record.row()
+        self.ledger.before_output()
+
+    def _kept(self, rows: Iterable[Row]) -> list[Row]:
+        """Those that the format shows. The others are forgotten, so that their number does not matter."""
+        output = self.output
+        if output.quiet or output.section not in (None, "rows") or output.format in ("shell", "timeline", "trace"):
+            return [row for row in rows if False]
+        if output.format != "table" or output.section == "rows" or output.asked is not None:
+            return list(rows)
+        kept: list[Row] = []
+        kept += (row for row in rows if row["status"] != 0 and len(kept) < MOST_FAILED)
+        return kept
+
+    def _conclude(self, report: Report) -> None:
+        report.summary = self.ledger.summary(self.pool)
+        report.ok = report.summary["status"] == 0
+        report.events = self.ledger.events
+        if self.ledger.failed > MOST_FAILED and self.output.format == "table":
+            report.title = f"failed jobs, the first {MOST_FAILED} of {self.ledger.failed}"
+
+    def _tell(self, message: str) -> None:
+        """Say it, unless stderr has a report in it for a machine, which has the failed jobs itself."""
+        output = self.output
+        if output.on_stderr and not output.quiet and output.format not in ("table", "shell"):
+            return
+        comment = "# " if output.on_stderr and output.format == "shell" and not output.quiet else ""
+        say(f"{comment}ipcctl pool: {message}")

@@ -1,0 +1,404 @@
+"""Run jobs, so many at a time, and record how each went.
+
+    source ─► start in a free slot ─► wait: a job ended ────► record it ─► again, or passed on and done
+       ▲                                    a pipe has output ► keep it
+       └────────────────────────────────────lines came in
+                                            time is up ──────► end the job's whole tree
+                                            asked to end ────► end every job's
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import heapq
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from ..errors import LIMITS, CannotStart, Interrupted, IpcctlError
+from ..process.procfs import peak_rss_kib
+from ..process.run import PEAK_NOISE_KIB, adopt_orphans
+from ..process.signals import Signals
+from ..process.spawn import cannot_start, start
+from ..process.stop import KILL_WITHIN_S, SCAN_EVERY_S, ask, end_descendants, kill
+from ..process.tree import children_of_ours
+from .family import Kin, Marks
+from .feed import Feed
+from .gate import LOOK_EVERY_S, Gate
+from .job import Job, JobRecord
+from .output import Stream
+from .passing import Passer
+from .slots import Slots
+from .template import Template
+from .wakeup import Wakeup
+
+if TYPE_CHECKING:
+    from resource import struct_rusage
+
+    from ..report.sink import Sink
+
+
+class Plan:
+    """What is to be run, and how."""
+
+    def __init__(self, template: Template, feed: Feed, slots: int) -> None:
+        self.template = template
+        self.feed = feed
+        self.slots = slots
+        self.mode = "whole"  # how output is passed on, see Passer
+        self.in_order = False
+        self.tagged = False
+        self.timeout_s: float | None = None
+        self.grace_s = 5.0
+        self.retries = 0
+        self.delay_s = 0.0  # before the first retry; doubled with each
+        self.halt = "never"  # on the first failure: "soon" starts no more, "now" ends those that run as well
+        self.gate = Gate()
+
+
+class Observer:
+    """What a pool tells as it goes; this one does nothing of it."""
+
+    def attempt(self, job: Job, began: bool) -> None:
+        """An attempt began, or ended."""
+
+    def final(self, job: Job, record: JobRecord) -> None:
+        """A job's record is final."""
+
+    def before_output(self) -> None:
+        """Something is about to be written."""
+
+    def before_wait(self, pool: Pool) -> float | None:
+        """The pool will wait; returns when (time.monotonic) to be told again at the latest."""
+
+
+class Pool:
+    """Runs a plan; output is passed on to `sinks`, by descriptor."""
+
+    def __init__(self, plan: Plan, sinks: Mapping[int, Sink], observer: Observer) -> None:
+        self.plan = plan
+        self.feed = plan.feed
+        self.observer = observer
+        self.wakeup = Wakeup()
+        self.passer = Passer(sinks, plan.mode, plan.in_order, plan.tagged, self._interruptible)
+        self.retried = 0
+        self.wall_s = 0.0
+        self.fatal: CannotStart | None = None  # why nothing can be started any more
+        self.stopping = False  # no further job is to be started
+        self.why_waiting: str | None = None  # what keeps the gate shut
+        self._running: dict[int, Job] = {}  # by PID, in the order of their starts
+        self._ending: list[Job] = []
+        self._again: list[tuple[float, int, Job]] = []  # a heap of retries, by when
+        self._put_back: Job | None = None
+        self._short = False  # of processes or descriptors, until something ends
+        self._final: deque[JobRecord] = deque()
+        self._starts = 0
+        self._answered = 0  # signals that asked to end
+        self._gate_at = 0.0
+        self._watching = False  # the source
+
+    @property
+    def running(self) -> int:
+        """How many jobs run now."""
+        return len(self._running)
+
+    def run(self) -> Iterator[JobRecord]:
+        """Run everything; yields each job's final record as it ends. What is left when it is closed, is ended."""
+        self.begun = time.monotonic()
+        self._spared = children_of_ours()
+        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        self._environment = dict(os.environb)
+        self._floor_kib = (peak_rss_kib() or 0) + PEAK_NOISE_KIB
+        with self.wakeup, contextlib.ExitStack() as closing:
+            self._marks = Marks(self.plan.timeout_s is not None)
+            closing.callback(self._marks.clear)
+            self._kin = Kin()
+            closing.callback(self._kin.close)
+            mode = self.plan.mode
+            self.slots = Slots(self.plan.slots, mode != "straight", self.wakeup, mode == "lines")
+            closing.callback(self.slots.close)
+            adopt_orphans()
+            try:
+                yield from self._loop()
+            except BaseException:
+                self.stopping = self.passer.muted = True
+                self._end_all()
+                raise
+            finally:
+                self.wall_s = round(time.monotonic() - self.begun, 6)
+
+    def _loop(self) -> Iterator[JobRecord]:
+        while True:
+            if not self.stopping:
+                self._start_what_may()
+            while self._final:
+                with self._interruptible():
+                    yield self._final.popleft()
+            if self._is_over():
+                break
+            self._wait()
+        if self._answered or (self.stopping and self.plan.halt == "now"):
+            self._end_all()
+        for each in tuple(self.slots.streams.values()):  # what is left of those that jobs left behind
+            self._read(each)
+
+    def _is_over(self) -> bool:
+        if self._running or self._ending or self._final:
+            return False
+        return self.stopping or (self.feed.exhausted and not self._again and self._put_back is None)
+
+    @contextlib.contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """While somebody else is waited for, who may never read, a signal that asks to end is not kept waiting."""
+        self.observer.before_output()
+        self.wakeup.interruptible = True
+        try:
+            if self.wakeup.asks > self._answered:
+                raise Interrupted(self.wakeup.asked or signal.SIGTERM)
+            yield
+        finally:
+            self.wakeup.interruptible = False
+
+    # --- starting
+
+    def _start_what_may(self) -> None:
+        while not self._short and self.slots.any_free() and not self.stopping:
+            if not self._gate_is_open():
+                return
+            job = self._next()
+            if job is None:
+                return
+            self._start(job)
+
+    def _gate_is_open(self) -> bool:
+        if not self.plan.gate.ever_shuts:
+            return True
+        now = time.monotonic()
+        if now >= self._gate_at:
+            self.why_waiting = self.plan.gate.shut()
+            self._gate_at = now + LOOK_EVERY_S if self.why_waiting else now
+        return self.why_waiting is None
+
+    def _next(self) -> Job | None:
+        if self._put_back is not None:
+            job, self._put_back = self._put_back, None
+            return job
+        if self._again and self._again[0][0] <= time.monotonic():
+            return heapq.heappop(self._again)[2]
+        if self.feed.exhausted or self.passer.backed_up:
+            return None
+        fresh = self.feed.next()
+        if fresh is not None:
+            self.passer.taken(fresh)
+        return fresh
+
+    def _start(self, job: Job) -> None:
+        try:
+            slot = self.slots.take()
+        except OSError as error:
+            self._put_back = job
+            if error.errno not in LIMITS or not self.slots.no_more():
+                self._cannot(cannot_start(self.plan.template.words[0], error))
+            return
+        job.slot = slot
+        job.attempts += 1
+        self._starts += 1
+        argv = self.plan.template.argv(job.arguments, job.seq, slot.number)
+        record = job.record = JobRecord(argv, job.seq, slot.number, job.input, job.attempts)
+        job.mark = self._marks.set(self._starts)
+        record.started, job.begun = round(time.time(), 6), time.monotonic()
+        try:
+            job.pid = record.pid = start(argv, slot.actions, self._mask, self._environment)
+        except CannotStart as error:
+            self._not_started(job, record, error)
+            return
+        self._running[job.pid] = job
+        if self.plan.tagged:
+            for each in slot.streams:
+                each.tag = self.passer.tag(job)
+        self.observer.attempt(job, True)
+
+    def _not_started(self, job: Job, record: JobRecord, error: CannotStart) -> None:
+        """A limit is waited for, while something runs; what no job can start, ends all; else the job has failed."""
+        assert job.slot is not None
+        if error.errno in LIMITS:
+            self.slots.give_back(job.slot)
+            job.attempts -= 1
+            self._put_back, self._short = job, bool(self._running)
+            if not self._running:
+                self._cannot(error)
+        elif self.plan.template.fixed_program and error.errno not in (None, errno.E2BIG):
+            self.slots.give_back(job.slot)
+            self._cannot(error)
+        else:
+            record.start_error, record.status, record.started = str(error), error.status, None
+            self._attempt_is_over(job)
+
+    def _cannot(self, error: CannotStart) -> None:
+        self.fatal = error
+        self._stop()
+
+    # --- waiting
+
+    def _wait(self) -> None:
+        self._watch_source()
+        for descriptor in self.wakeup.wait(self._deadline()):
+            stream = self.slots.streams.get(descriptor)
+            if stream is not None:
+                self._read(stream)
+            elif self._watching:
+                self.feed.source.fill()
+        self._reap()
+        if self.wakeup.asks > self._answered:
+            self._asked_to_end()
+        if self._ending or self.plan.timeout_s is not None:
+            self._look_at_the_clock(time.monotonic())
+
+    def _watch_source(self) -> None:
+        """Only while a job could be started if a line came."""
+        descriptor = self.feed.source.descriptor
+        wanted = (
+            descriptor is not None and not self.stopping and not self.feed.source.ended and not self.why_waiting
+            and not self._short and self._put_back is None and not self.passer.backed_up and self.slots.any_free()
+        )  # fmt: skip
+        if descriptor is not None and wanted != self._watching:
+            self._watching = wanted
+            (self.wakeup.watch if wanted else self.wakeup.forget)(descriptor)
+
+    def _deadline(self) -> float | None:
+        moments = [each.grace_until for each in self._ending if each.grace_until is not None]
+        if (first := self._first_to_time_out()) is not None:
+            moments.append(first.begun + (self.plan.timeout_s or 0))
+        if self._again and not self.stopping and self.slots.any_free() and not self.why_waiting:
+            moments.append(self._again[0][0])
+        if self.why_waiting and not self.stopping:
+            moments.append(self._gate_at)
+        if (told := self.observer.before_wait(self)) is not None:
+            moments.append(told)
+        return min(moments, default=None)
+
+    def _first_to_time_out(self) -> Job | None:
+        if self.plan.timeout_s is None:
+            return None
+        return next((each for each in self._running.values() if each.grace_until is None), None)
+
+    def _read(self, stream: Stream) -> None:
+        closed = stream.read()
+        if stream.line_buffered:
+            self.passer.came(stream, at_end=closed)
+        if closed:
+            self.slots.ended(stream)
+
+    # --- ending
+
+    def _reap(self) -> bool:
+        """Collect every child that has ended, adopted ones too; False when there is none but the spared."""
+        while True:
+            try:
+                pid, wait_status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return False
+            if pid == 0:
+                return not self._spared or not self._spared >= children_of_ours()
+            self._short = False
+            job = self._running.pop(pid, None)
+            if job is not None:
+                self._ended(job, wait_status, usage)
+            elif self._spared:
+                self._spared -= {pid}
+
+    def _ended(self, job: Job, wait_status: int, usage: struct_rusage) -> None:
+        wall_s = time.monotonic() - job.begun
+        if usage.ru_maxrss > self._floor_kib:  # perhaps we have grown
+            self._floor_kib = max(self._floor_kib, (peak_rss_kib() or 0) + PEAK_NOISE_KIB)
+        assert job.record is not None
+        job.record.ended(wait_status, usage, wall_s, self._floor_kib)
+        job.pid = None
+        self.observer.attempt(job, False)
+        if job.grace_until is None:  # else all of its tree must have ended
+            self._attempt_is_over(job)
+
+    def _attempt_is_over(self, job: Job) -> None:
+        """Take its output, free its slot, and run it again or be done with it."""
+        slot, record = job.slot, job.record
+        assert slot is not None and record is not None
+        for stream in slot.streams:
+            stream.read()
+        self.passer.attempt_ended(job, slot.streams)
+        if self._kin.beside(len(self._running) + len(self._spared)):
+            self.slots.replace_pipes(slot, self.passer.tag(job))
+        self.slots.give_back(slot)
+        if not record.succeeded and job.attempts <= self.plan.retries and not self.stopping:
+            self.retried += 1
+            job.grace_until = None
+            again = time.monotonic() + self.plan.delay_s * 2 ** (job.attempts - 1)
+            heapq.heappush(self._again, (again, self._starts, job))
+        else:
+            self._is_final(job, record)
+
+    def _is_final(self, job: Job, record: JobRecord) -> None:
+        self.passer.ended(job)
+        self.observer.final(job, record)
+        self._final.append(record)
+        if not record.succeeded and self.plan.halt != "never" and not self.stopping:
+            self._stop()
+            if self.plan.halt == "now":
+                self._end_running()
+
+    def _stop(self) -> None:
+        """Start nothing any more; those that waited to be tried again have failed."""
+        self.stopping = True
+        while self._again:
+            job = heapq.heappop(self._again)[2]
+            assert job.record is not None
+            self._is_final(job, job.record)
+
+    def _asked_to_end(self) -> None:
+        first = not self._answered
+        self._answered = self.wakeup.asks
+        self._stop()
+        if first:
+            self._end_running()
+        else:  # somebody is in a hurry
+            for each in self._ending:
+                each.grace_until = 0.0
+
+    def _end_running(self) -> None:
+        for each in self._running.values():
+            self._begin_to_end(each)
+
+    def _begin_to_end(self, job: Job) -> None:
+        if job.grace_until is None:
+            ask(job.family, signal.SIGTERM)
+            job.grace_until = time.monotonic() + self.plan.grace_s
+            job.give_up = job.grace_until + KILL_WITHIN_S
+            self._ending.append(job)
+
+    def _look_at_the_clock(self, now: float) -> None:
+        while (first := self._first_to_time_out()) is not None and now >= first.begun + (self.plan.timeout_s or 0):
+            assert first.record is not None
+            first.record.timed_out = True
+            self._begin_to_end(first)
+        for job in tuple(self._ending):
+            if job.pid is None and not job.family.heads():
+                self._ending.remove(job)
+                self._attempt_is_over(job)
+            elif job.grace_until is not None and now >= job.grace_until:
+                if now > job.give_up:
+                    left = ", ".join(f"{each.pid} ({each.name})" for each in job.family.alive())
+                    raise IpcctlError(f"job {job.seq} ({job.input!r}) does not end even by SIGKILL: {left}")
+                kill(job.family)
+                job.grace_until = time.monotonic() + SCAN_EVERY_S
+
+    def _end_all(self) -> None:
+        """End whatever is below this process, what jobs left behind as well."""
+        grace_s = 0.0 if self._answered > 1 else self.plan.grace_s
+        with Signals() as signals:
+            end_descendants(signals, self._reap, grace_s, signal.SIGTERM, self._spared)
+        for job in self._ending:
+            self._attempt_is_over(job)
+        self._ending.clear()

@@ -1,0 +1,76 @@
+"""One place to wait: descriptors, the ends of children, and the signals that ask to end.
+
+    signal ─► handler of the interpreter, in C ─► a byte into a pipe (signal.set_wakeup_fd) ─► poll(2) returns
+
+So no signal can come between the last look and the wait, and waiting takes no processor time.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from types import FrameType
+
+from ..errors import Interrupted
+from ..process.signals import ENDING
+
+
+class Wakeup:
+    """While it is entered, signals wake `wait`; `asked` is the one that asked to end.
+
+    During `interruptible` work (writing to somebody who does not read), such a signal raises Interrupted at once. One
+    that was ignored when we started stays ignored.
+    """
+
+    def __init__(self) -> None:
+        self.asked: int | None = None
+        self.asks = 0  # how often
+        self.interruptible = False
+        self.poller = select.poll()
+
+    def __enter__(self) -> Wakeup:
+        self._reading, self._writing = os.pipe()
+        os.set_blocking(self._reading, False)
+        os.set_blocking(self._writing, False)
+        self.poller.register(self._reading, select.POLLIN)
+        ignored = {each for each in ENDING if signal.getsignal(each) is signal.SIG_IGN}
+        self._before = {each: signal.signal(each, self._ask) for each in ENDING if each not in ignored}
+        self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, child_ended)
+        self._wakeup_before = signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
+        return self
+
+    def __exit__(self, *what_happened: object) -> None:
+        signal.set_wakeup_fd(self._wakeup_before)
+        for each, handler in self._before.items():
+            signal.signal(each, signal.SIG_DFL if handler is None else handler)
+        os.close(self._reading)
+        os.close(self._writing)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.asked = number
+        self.asks += 1
+        if self.interruptible:
+            raise Interrupted(number)
+
+    def watch(self, descriptor: int) -> None:
+        """Wake when it can be read."""
+        self.poller.register(descriptor, select.POLLIN)
+
+    def forget(self, descriptor: int) -> None:
+        """Wake for it no more."""
+        self.poller.unregister(descriptor)
+
+    def wait(self, deadline: float | None = None) -> list[int]:
+        """The watched descriptors that can be read, or are at their end; returns when a signal came as well."""
+        left_ms = None if deadline is None else max(deadline - time.monotonic(), 0) * 1000
+        ready = [descriptor for descriptor, _ in self.poller.poll(left_ms)]
+        if self._reading in ready:
+            ready.remove(self._reading)
+            os.read(self._reading, 4096)
+        return ready
+
+
+def child_ended(number: int, frame: FrameType | None) -> None:
+    """The handler of SIGCHLD: that there is one lets the signal wake us."""

@@ -16,6 +16,7 @@ from .arguments import Seconds, Size, Wrapper, needs
 if TYPE_CHECKING:
     from ..pool.scheduler import Plan
 
+MOST_WORKERS = 64
 JOBS = "-- COMMAND, or --lines"
 
 
@@ -98,8 +99,11 @@ def show(output: Output, workers: str | None, tasks: int, seconds: float) -> int
     from ..demos import demonstrate
     from ..pool.processors import slots_of
 
+    count = slots_of(workers) if workers not in (None, "0") else None
+    if count is not None and count > MOST_WORKERS:
+        raise BadInput(f"-j {workers} is too many for the show; give at most {MOST_WORKERS}")
     output.open()
-    report = demonstrate("pool", workers=slots_of(workers) if workers else None, tasks=tasks, seconds=seconds)
+    report = demonstrate("pool", workers=count, tasks=tasks, seconds=seconds)
     output.write(report)
     return HELD if report.ok else NO
 

@@ -1,4 +1,4 @@
-"""`ipcctl pool`: the concept shown, or jobs of the user's own run by a fixed number of slots, with a record for each."""
+"""`ipcctl pool`: the concept shown, or jobs of the user's own run so many at a time, with a record for each."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ def tables() -> dict[str, tuple[Column, ...]]:
 @click.option("--retry-failed", is_flag=True, help="With --joblog: run those that failed there; reads no input.")
 @click.option("--timeout", type=Seconds(positive=True), help="End a job's whole tree after so long.")
 @click.option("--grace", type=Seconds(), default=5.0, show_default=True, help="Time between TERM and KILL.")
-@click.option("--retries", type=click.IntRange(0, 1000), default=0, metavar="N", help="Run a job that failed N times more.")
+@click.option("--retries", type=click.IntRange(0, 1000), default=0, metavar="N",
+              help="Run a job that failed up to N times more.")
 @click.option("--delay", type=Seconds(), default=0.0, help="Before the first retry; doubled with each.  [default: 0]")
 @click.option("--halt", type=click.Choice(["never", "soon", "now"]), default="never", show_default=True,
               help="On the first failure: go on, start no more, or end those that run as well.")
@@ -63,13 +64,15 @@ def tables() -> dict[str, tuple[Column, ...]]:
 @click.option("--dry-run", is_flag=True, help="Print the commands that would run, and run none.")
 @click.option("--max-load", type=click.FloatRange(min=0), metavar="LOAD", help="Start none while the load is above.")
 @click.option("--memfree", type=Size(), metavar="SIZE", help="Start none while less memory is available.")
-@click.option("--progress/--no-progress", default=None, help="Show how far it is.  [default: where stderr is a terminal]")
+@click.option("--progress/--no-progress", default=None,
+              help="Show how far it is.  [default: where stderr is a terminal]")
 @output_options(tables(), meant, source="pool")
 @click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND [ARG]... [::: ARGUMENT...]]")
 def command(output: Output, argv: tuple[str, ...], tasks: int, seconds: float, **how: Any) -> int:
     """See a pool of workers, or run jobs of your own, so many at a time.
 
-    Alone, it gives a multiprocessing.Pool tasks and checks every statement of the concept against what the kernel shows.
+    Alone, it gives a multiprocessing.Pool tasks, and checks every statement of the concept against what the kernel
+    shows.
 
     With COMMAND, it runs COMMAND once for each argument: a line of stdin or of -a FILE, or what follows `:::`. The
     argument stands where COMMAND has {}, or is appended; it never goes through a shell:
@@ -83,8 +86,10 @@ def command(output: Output, argv: tuple[str, ...], tasks: int, seconds: float, *
 
     A job's output is kept apart and passed on when the job ends; its stdin is empty. The report, a record for each job,
     goes to stderr or to -o FILE; the table has the failed jobs and the summary. The exit status is 1 when a job failed,
-    124 when all that failed timed out. What a job that ended by itself leaves running is left.
-    """  # noqa: D301
+    124 when all that failed timed out. What a job that ended by itself leaves running is
+    left; what that writes later is passed on as long as ipcctl runs. A time-out ends a job's whole tree; Ctrl-C and
+    --halt now end every job's, and what jobs left running.
+    """
     jobs = bool(argv or how["lines"] or how["retry_failed"])
     needs("the concept alone", not jobs, "tasks", "seconds")
     if not jobs:

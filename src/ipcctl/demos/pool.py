@@ -128,7 +128,9 @@ def default_number(stage: Stage) -> Evidence:
         return Evidence(f"{default_size()} workers", f"{len(tasks.pids)} workers")
 
 
-@demonstration.check("pool.apply-async-returns-at-once", "apply_async returns at once, while the task is still to be done")
+@demonstration.check(
+    "pool.apply-async-returns-at-once", "apply_async returns at once, while the task is still to be done"
+)
 def apply_async_returns_at_once(stage: Stage) -> Evidence:
     """The task waits at a gate that is shut: nobody could have waited for its result."""
     line, gate = stage.line(), stage.gate()
@@ -183,7 +185,8 @@ def runs_in_parallel(stage: Stage) -> Evidence:
         for _ in tasks.results:
             gate.open()
         tasks.get_all()
-    return Evidence(f"{workers} under way at once, by {workers} workers", f"{most} under way at once, by {workers} workers")
+    seen = "{} under way at once, by {} workers"
+    return Evidence(seen.format(workers, workers), seen.format(most, len(tasks.pids)))
 
 
 def begun_at_once(line: Line, tasks: Tasks) -> int:
@@ -215,8 +218,8 @@ def order(stage: Stage) -> Evidence:
         first_ready = first.ready()
         gate.open()
         values = [tasks.get(0), second_value]
-    order = "1, 2" if first_ready else "2, 1"
-    return Evidence("done in the order 2, 1; results 9, 16", f"done in the order {order}; results {values[0]}, {values[1]}")
+    seen = "done in the order {}; results {}, {}"
+    return Evidence(seen.format("2, 1", 9, 16), seen.format("1, 2" if first_ready else "2, 1", *values))
 
 
 @demonstration.check("pool.close-refuses", "after close a submission raises")
@@ -230,7 +233,9 @@ def close_refuses(stage: Stage) -> Evidence:
     return Evidence("refused: ValueError; the one before: 25", f"refused: {refused}; the one before: {value}")
 
 
-@demonstration.check("pool.join-waits", "join waits until all tasks are done and the workers gone; join before close raises")
+@demonstration.check(
+    "pool.join-waits", "join waits until all tasks are done and the workers gone; join before close raises"
+)
 def join_waits(stage: Stage) -> Evidence:
     """A task is under way when join is called."""
     line = stage.line()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .output import Held
     from .slots import Slot
 
+NAMED_CHARS = 200
 IN_TABLE = {"exit_code", "signal", "timed_out", "wall_s", "start_error"}
 JOB_COLUMNS = (
     Column("seq", "integer", "the job's number, in the order of the input, from 1"),
@@ -70,5 +71,11 @@ def how_it_failed(record: JobRecord) -> str:
         return f"timed out after {record.wall_s:.3g} s"
     if record.signal is None:
         return f"exit status {record.exit_code}"
-    peak = f"{record.max_rss_kib} KiB" if record.max_rss_kib is not None else f"less than {record.max_rss_below_kib} KiB"
+    known, below = record.max_rss_kib, record.max_rss_below_kib
+    peak = f"{known} KiB" if known is not None else f"less than {below} KiB"
     return f"ended by {record.signal}, its memory at its peak {peak}" + (", core dumped" if record.core_dumped else "")
+
+
+def named(input: str) -> str:
+    """A job's input, no longer than a person reads."""
+    return input if len(input) <= NAMED_CHARS else input[:NAMED_CHARS] + "…"

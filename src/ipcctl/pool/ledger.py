@@ -9,11 +9,9 @@ from typing import Any
 from ..errors import HELD, NO, SIGNALLED, TIMED_OUT
 from ..report.progress import Progress
 from ..report.report import Event
-from .job import Job, JobRecord, how_it_failed
+from .job import Job, JobRecord, how_it_failed, named
 from .joblog import JobLog
 from .scheduler import Observer, Pool
-
-NAMED_BYTES = 200  # of a failed job's input
 
 
 class Ledger(Observer):
@@ -65,8 +63,7 @@ class Ledger(Observer):
         self.timed_out += record.timed_out
         self.signalled += record.signal is not None and not record.timed_out
         self.before_output()
-        name = record.input if len(record.input) <= NAMED_BYTES else record.input[:NAMED_BYTES] + "…"
-        self.tell(f"job {record.seq} ({name!r}) failed: {how_it_failed(record)}")
+        self.tell(f"job {record.seq} ({named(record.input)!r}) failed: {how_it_failed(record)}")
 
     def before_output(self) -> None:
         """Take the bar away."""
@@ -110,8 +107,8 @@ class Ledger(Observer):
             "cpu_s": round(self.cpu_s, 6),
             "busy_s": round(self.job_s, 6),
             "speed_up": round(self.job_s / pool.wall_s, 2) if pool.wall_s else None,
-            "slowest_input": slowest.input if slowest else None,
+            "slowest_input": named(slowest.input) if slowest else None,
             "slowest_s": slowest.wall_s if slowest else None,
-            "largest_input": largest.input if largest else None,
+            "largest_input": named(largest.input) if largest else None,
             "largest_kib": largest.max_rss_kib if largest else None,
         }

@@ -1,4 +1,4 @@
-"""How the output of jobs is passed on: whole when a job ends, in the order of the input, line by line, or not at all."""
+"""How the output of jobs is passed on: whole, in the order of the input, line by line, or into the records."""
 
 from __future__ import annotations
 

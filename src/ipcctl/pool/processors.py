@@ -38,8 +38,8 @@ def quota_of(cgroup: str) -> float | None:
     """A cgroup's own limit, in processors."""
     both = (read(f"{cgroup}/cpu.max") or b"").split()
     if not both:
-        both = (read(f"{cgroup}/cpu.cfs_quota_us") or b"").split() + (read(f"{cgroup}/cpu.cfs_period_us") or b"").split()
-    if len(both) < 2 or not both[0].isdigit() or not int(both[1]):
+        both = [(read(f"{cgroup}/cpu.cfs_{name}_us") or b"").strip() for name in ("quota", "period")]
+    if len(both) < 2 or not both[0].isdigit() or not both[1].isdigit() or not int(both[1]):
         return None
     return int(both[0]) / int(both[1])
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 
 from ..report.output import Output
 from ..report.progress import Progress
 from ..report.report import Report, Row
 from ..report.sink import STDERR, STDOUT, Sink, say, stderr
-from .job import JOB_COLUMNS
+from .job import JOB_COLUMNS, named
 from .joblog import JobLog
 from .ledger import Ledger
 from .scheduler import Plan, Pool
@@ -27,8 +27,8 @@ class Reporting:
             progress = stderr().is_terminal and not output.quiet and plan.mode != "straight"
         events = output.section == "events" or output.format in ("json", "timeline", "trace", "markdown", "html")
         self.ledger = Ledger(self._tell, log, Progress() if progress else None, events and not output.quiet)
-        jobs_output = "the output of the jobs"
-        sinks = {STDOUT: Sink(STDOUT, "standard output", jobs_output), STDERR: Sink(STDERR, "standard error", jobs_output)}
+        names = {STDOUT: "standard output", STDERR: "standard error"}
+        sinks = {target: Sink(target, name, "the output of the jobs") for target, name in names.items()}
         self.pool = Pool(plan, sinks, self.ledger)
 
     def run(self) -> int:
@@ -38,18 +38,17 @@ class Reporting:
             if not self._streams:
                 report.rows = self._kept(rows)
                 self._conclude(report)
-            self.output.write(report, live=True)
-            for _ in rows:  # where the format has no use for them
-                pass
+            if self.pool.fatal is None or self.ledger.jobs or not self._told_in_text:
+                self.output.write(report, live=True)
         if self.pool.fatal is not None and self.pool.wakeup.asked is None:
-            self._tell(str(self.pool.fatal))
+            say(f"{self._comment}ipcctl pool: {self.pool.fatal}")
         return self.ledger.status(self.pool)
 
     @property
     def _streams(self) -> bool:
         return self.output.format in LINES and self.output.section in (None, "rows") and not self.output.quiet
 
-    def _rows(self) -> Iterator[Row]:
+    def _rows(self) -> Generator[Row, None, None]:
         with contextlib.closing(self.pool.run()) as records:
             for record in records:
                 yield record.row()
@@ -63,7 +62,7 @@ class Reporting:
         if output.format != "table" or output.section == "rows" or output.asked is not None:
             return list(rows)
         kept: list[Row] = []
-        kept += (row for row in rows if row["status"] != 0 and len(kept) < MOST_FAILED)
+        kept += (shortened(row) for row in rows if row["status"] != 0 and len(kept) < MOST_FAILED)
         return kept
 
     def _conclude(self, report: Report) -> None:
@@ -75,8 +74,21 @@ class Reporting:
 
     def _tell(self, message: str) -> None:
         """Say it, unless stderr has a report in it for a machine, which has the failed jobs itself."""
+        if self._told_in_text:
+            say(f"{self._comment}ipcctl pool: {message}")
+
+    @property
+    def _told_in_text(self) -> bool:
         output = self.output
-        if output.on_stderr and not output.quiet and output.format not in ("table", "shell"):
-            return
-        comment = "# " if output.on_stderr and output.format == "shell" and not output.quiet else ""
-        say(f"{comment}ipcctl pool: {message}")
+        return not output.on_stderr or output.quiet or output.format in ("table", "shell")
+
+    @property
+    def _comment(self) -> str:
+        """What makes a line one that no shell obeys, where the report among the lines is for a shell."""
+        output = self.output
+        return "# " if output.on_stderr and output.format == "shell" and not output.quiet else ""
+
+
+def shortened(row: Row) -> Row:
+    """A row with an input that a person can read."""
+    return {**row, "input": named(row["input"])}

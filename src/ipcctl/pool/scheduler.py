@@ -16,7 +16,7 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ..errors import LIMITS, CannotStart, Interrupted, IpcctlError
@@ -106,7 +106,7 @@ class Pool:
         """How many jobs run now."""
         return len(self._running)
 
-    def run(self) -> Iterator[JobRecord]:
+    def run(self) -> Generator[JobRecord, None, None]:
         """Run everything; yields each job's final record as it ends. What is left when it is closed, is ended."""
         self.begun = time.monotonic()
         self._spared = children_of_ours()
@@ -131,7 +131,7 @@ class Pool:
             finally:
                 self.wall_s = round(time.monotonic() - self.begun, 6)
 
-    def _loop(self) -> Iterator[JobRecord]:
+    def _loop(self) -> Generator[JobRecord, None, None]:
         while True:
             if not self.stopping:
                 self._start_what_may()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -10,13 +11,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import end_children, wait_until
 
 from ipcctl.errors import BadInput
 from ipcctl.pool import processors
-from ipcctl.pool.family import Marks, mark_of
+from ipcctl.pool.family import Family, Marks, mark_of
 from ipcctl.pool.feed import Feed
 from ipcctl.pool.output import Tagged
 from ipcctl.pool.source import Listed, Stream
+from ipcctl.process.stop import ask, kill
 from ipcctl.report.progress import Progress
 
 
@@ -124,6 +127,41 @@ def test_a_mark_outlives_exec_setsid_and_a_cleared_environment() -> None:
         marks.clear()
         assert (mark_of(child.pid), mark_of(os.getpid())) == (mark, before)
         child.communicate(b"\n")
+
+
+TREE = """trap '' TERM; (setsid env -i sh -c 'sleep 1000 & sleep 1000' &)
+setsid sleep 1000 & (sleep 1000 & sleep 1000) &
+echo; while :; do wait; done"""
+
+
+def test_a_jobs_tree_is_told_from_anothers_and_ended_whole() -> None:
+    marks, families = Marks(True), []
+    for number in (1, 2):
+        mark = marks.set(number)
+        reading, writing = os.pipe()
+        pid = os.posix_spawnp("sh", ["sh", "-c", TREE], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, writing, 1)])
+        families.append(Family(pid, mark))
+        os.close(writing)
+        assert os.read(reading, 1) == b"\n"
+        os.close(reading)
+    marks.clear()
+    if mark is None:
+        end_children()
+        pytest.skip("RLIMIT_RTTIME is set here already, or may not be")
+    one, other = families
+    wait_until(lambda: all(sleeping(family) == 5 for family in families))
+    ask(one, signal.SIGTERM)
+    kill(one)
+    wait_until(lambda: one.alive() == [])
+    assert sleeping(other) == 5
+    kill(other)
+    wait_until(lambda: other.alive() == [])
+    end_children()
+
+
+def sleeping(family: Family) -> int:
+    """How many sleeps are in a tree."""
+    return [each.name for each in family.alive()].count("sleep")
 
 
 def test_the_bar_says_what_is_unknown() -> None:

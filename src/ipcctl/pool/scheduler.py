@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from ..errors import LIMITS, CannotStart, Interrupted, IpcctlError
+from ..errors import LIMITS, CannotStart, IpcctlError
 from ..process.procfs import peak_rss_kib
 from ..process.run import PEAK_NOISE_KIB, adopt_orphans
 from ..process.signals import Signals
@@ -153,15 +153,10 @@ class Pool:
 
     @contextlib.contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """While somebody else is waited for, who may never read, a signal that asks to end is not kept waiting."""
+        """While something is written, to somebody who may not read it."""
         self.observer.before_output()
-        self.wakeup.interruptible = True
-        try:
-            if self.wakeup.asks > self._answered:
-                raise Interrupted(self.wakeup.asked or signal.SIGTERM)
+        with self.wakeup.interruptible():
             yield
-        finally:
-            self.wakeup.interruptible = False
 
     # --- starting
 

@@ -7,27 +7,31 @@ So no signal can come between the last look and the wait, and waiting takes no p
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
 import time
+from collections.abc import Iterator
 from types import FrameType
 
 from ..errors import Interrupted
 from ..process.signals import ENDING
 
+PATIENCE_S = 0.1
+
 
 class Wakeup:
     """While it is entered, signals wake `wait`; `asked` is the one that asked to end.
 
-    During `interruptible` work (writing to somebody who does not read), such a signal raises Interrupted at once. One
-    that was ignored when we started stays ignored.
+    Work in an `interruptible` block may wait for somebody who never reads: where it is not done soon after such a
+    signal, Interrupted is raised in it. A signal that was ignored when we started stays ignored.
     """
 
     def __init__(self) -> None:
         self.asked: int | None = None
         self.asks = 0  # how often
-        self.interruptible = False
+        self._waits_for_others = False
         self.poller = select.poll()
 
     def __enter__(self) -> Wakeup:
@@ -38,6 +42,7 @@ class Wakeup:
         ignored = {each for each in ENDING if signal.getsignal(each) is signal.SIG_IGN}
         self._before = {each: signal.signal(each, self._ask) for each in ENDING if each not in ignored}
         self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, child_ended)
+        self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._insist)
         self._wakeup_before = signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
         return self
 
@@ -51,8 +56,25 @@ class Wakeup:
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.asked = number
         self.asks += 1
-        if self.interruptible:
-            raise Interrupted(number)
+        if self._waits_for_others:
+            signal.setitimer(signal.ITIMER_REAL, PATIENCE_S, PATIENCE_S)
+
+    def _insist(self, number: int, frame: FrameType | None) -> None:
+        if self._waits_for_others and self.asked is not None:
+            raise Interrupted(self.asked)
+
+    @contextlib.contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """A block that may wait for others, who may never do what is waited for."""
+        self._waits_for_others = True
+        try:
+            if self.asks:
+                signal.setitimer(signal.ITIMER_REAL, PATIENCE_S, PATIENCE_S)
+            yield
+        finally:
+            self._waits_for_others = False
+            if self.asks:
+                signal.setitimer(signal.ITIMER_REAL, 0)
 
     def watch(self, descriptor: int) -> None:
         """Wake when it can be read."""

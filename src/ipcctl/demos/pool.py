@@ -96,14 +96,21 @@ class Tasks:
 
 @contextlib.contextmanager
 def a_pool(stage: Stage, workers: int | None) -> Iterator[Tasks]:
-    """A Pool(workers), terminated when the block ends."""
+    """A Pool(workers): closed when the block ends, and joined; terminated when it does not come to its end.
+
+    A terminate of a pool that is only just starting may wait for ever for a lock that a worker holds.
+    """
     before = set(children_of(os.getpid()))
     with fork.Pool(workers) as pool:
         pids = sorted(set(children_of(os.getpid())) - before)
         for number, pid in enumerate(pids, 1):
             stage.took_part(pid, f"worker {number}")
-        yield Tasks(stage, pool, pids)
-        pool.terminate()
+        try:
+            yield Tasks(stage, pool, pids)
+        except BaseException:
+            stage.more_time()  # it must not wait for ever
+            raise
+        pool.close()
         pool.join()
 
 

@@ -337,14 +337,8 @@ def test_where_processes_are_scarce_it_waits_or_says_so(fails: str, status: int,
 
 
 def test_a_limit_on_processes_is_named() -> None:
-    def limit() -> None:
-        if os.getuid() == 0:
-            os.setgid(65534)
-            os.setuid(65534)
-        resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
-
     try:
-        done = ipcctl("pool", "--", "true", ":::", "a", preexec_fn=limit, cwd="/")
+        done = ipcctl("pool", "--", "true", ":::", "a", preexec_fn=without_processes, cwd="/")
     except PermissionError:
         pytest.skip("the unprivileged user may not run this python")
     assert (done.returncode, "limit on processes" in one_line(done.stderr)) == (125, True)

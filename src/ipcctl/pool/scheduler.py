@@ -25,7 +25,7 @@ from ..process.run import PEAK_NOISE_KIB, adopt_orphans
 from ..process.signals import Signals
 from ..process.spawn import cannot_start, start
 from ..process.stop import KILL_WITHIN_S, SCAN_EVERY_S, ask, end_descendants, kill
-from ..process.tree import children_of_ours
+from ..process.tree import children_of_ours, ended_children, others_are_left
 from .family import Kin, Marks
 from .feed import Feed
 from .gate import LOOK_EVERY_S, Gate
@@ -292,19 +292,14 @@ class Pool:
 
     def _reap(self) -> bool:
         """Collect every child that has ended, adopted ones too; False when there is none but the spared."""
-        while True:
-            try:
-                pid, wait_status, usage = os.wait4(-1, os.WNOHANG)
-            except ChildProcessError:
-                return False
-            if pid == 0:
-                return not self._spared or not self._spared >= children_of_ours()
+        for pid, wait_status, usage in ended_children():
             self._short = False
             job = self._running.pop(pid, None)
             if job is not None:
                 self._ended(job, wait_status, usage)
             elif self._spared:
                 self._spared -= {pid}
+        return others_are_left(self._spared)
 
     def _ended(self, job: Job, wait_status: int, usage: struct_rusage) -> None:
         wall_s = time.monotonic() - job.begun

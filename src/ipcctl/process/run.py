@@ -20,7 +20,7 @@ from .outcome import RunRecord, signal_name
 from .procfs import peak_rss_kib
 from .signals import ENDING, SI_KERNEL, Signals
 from .spawn import spawn
-from .tree import children_of_ours
+from .tree import children_of_ours, ended_children, others_are_left
 
 if TYPE_CHECKING:
     from resource import struct_rusage
@@ -182,19 +182,14 @@ class Run:
 
     def _reap(self) -> bool:
         """Collect every child that has ended, adopted ones too; False when there is none but the spared."""
-        while True:
-            try:
-                pid, wait_status, usage = os.wait4(-1, os.WNOHANG)
-            except ChildProcessError:
-                return False
-            if pid == 0:
-                return not self._spared or not self._spared >= children_of_ours()
+        for pid, wait_status, usage in ended_children():
             self._reaped(pid, wait_status, usage)
             self._spared -= {pid}  # from now on the PID may be another's
             if pid in self._running:
                 record, begun = self._running.pop(pid)
                 record.ended(wait_status, usage, time.monotonic() - begun, self._floor_kib)
                 self._event(pid, "end", record.signal or f"exit {record.exit_code}")
+        return others_are_left(self._spared)
 
     def _event(self, pid: int, event: str, detail: str = "") -> None:
         t_ms = round((time.monotonic() - self._begun) * 1000, 3)

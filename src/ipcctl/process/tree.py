@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from .procfs import Stat, all_stats, children_of
+
+if TYPE_CHECKING:
+    from resource import struct_rusage
 
 
 def has_children() -> bool:
@@ -15,6 +19,23 @@ def has_children() -> bool:
     except ChildProcessError:
         return False
     return True
+
+
+def ended_children() -> Iterator[tuple[int, int, struct_rusage]]:
+    """Every child that has ended, adopted ones too, each waited for (wait4(2)): PID, wait status, what it used."""
+    while True:
+        try:
+            ended = os.wait4(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if ended[0] == 0:
+            return
+        yield ended
+
+
+def others_are_left(spared: Collection[int]) -> bool:
+    """Whether this process has children beside the spared ones."""
+    return has_children() and not (spared and set(children_of_ours()) <= set(spared))
 
 
 def children_of_ours() -> frozenset[int]:

@@ -71,7 +71,7 @@ def test_one_still_there_when_the_command_ends() -> None:
     row = zombie_of(report_of(done, "stderr"))
     parent = int(done.stdout)
     assert (row["parent_pid"], row["ended"]) == (parent, "still there when the command ended")
-    assert row["lasted_s"] > 0.29
+    assert row["lasted_s"] > 0.1
     assert runs(parent)  # left, as the shell would
     os.kill(parent, signal.SIGKILL)
     while children():

@@ -11,7 +11,7 @@ import signal
 from typing import Any
 
 import pytest
-from mutants import run_alone
+from mutants import run_alone, run_broken
 from support import IPCCTL, ROOT, end_children, ipcctl, one_line, report_of, runs, started, state_of, wait_until
 
 IDS = ["orphan.adopted", "orphan.runs-on", "orphan.adopter-reaps", "orphan.subreaper"]
@@ -35,13 +35,11 @@ MUTATIONS = [
         "    state = orphan.reaped()\n    if",
     ),
     ("subreaper", "    set_child_subreaper()\n    orphan", "    set_child_subreaper(False)\n    orphan"),
-    ("subreaper", "with ending_child(7):", "with ending_child(8):"),
+    ("subreaper", "with ending_child(7):\n            signal", "with ending_child(8):\n            signal"),
 ]
 
 
-def alone(id: str, source: str) -> str:
-    """Run one check under an adopter that waits."""
-    return run_alone(id, source, wrapper=[IPCCTL, "orphan", "-q", "--"])
+AN_ADOPTER_THAT_WAITS = [IPCCTL, "orphan", "-q", "--"]
 
 
 @pytest.fixture(scope="module")
@@ -82,13 +80,23 @@ def test_with_subreaper_ipcctl_itself_adopts() -> None:
 def test_an_adopter_that_does_not_wait_is_named() -> None:
     """Here it is this process, which is a subreaper and waits for nobody."""
     found = report_of(ipcctl("orphan", "-f", "json"))
-    status = {each["id"]: (each["status"], each["reason"]) for each in found["checks"]}
-    assert status["orphan.adopter-reaps"][0] == "skipped"
-    assert f"{os.getpid()} (" in status["orphan.adopter-reaps"][1]
-    assert status["orphan.adopted"][0] == "held"
+    checks = {each["id"]: each for each in found["checks"]}
+    check = checks["orphan.adopter-reaps"]
+    assert (check["status"], check["observed"]) == ("held", "under an init: record gone")
+    assert f"the adopter here, {os.getpid()} (" in check["reason"]
+    assert checks["orphan.adopted"]["status"] == "held"
     left = end_children()
     assert left
     assert all(" Z " in each for each in left)
+
+
+def test_an_init_that_does_not_wait_fails_its_check() -> None:
+    looks = "seen = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT); line.tell((seen.si_pid, 0))"
+    waits = "line.tell(os.wait())"
+    assert SOURCE.count(waits) == 1
+    found = run_broken("orphan.adopter-reaps", SOURCE.replace(waits, looks))
+    assert found.startswith("failed under an init: record Z "), found
+    end_children()
 
 
 def test_source_is_the_demonstration_itself() -> None:
@@ -98,7 +106,7 @@ def test_source_is_the_demonstration_itself() -> None:
 @pytest.mark.parametrize(("check", "old", "new"), MUTATIONS)
 def test_a_check_fails_when_what_it_speaks_of_is_broken(check: str, old: str, new: str) -> None:
     assert SOURCE.count(old) == 1, "the code to break is not there exactly once"
-    found = alone(f"orphan.{check}", SOURCE.replace(old, new))
+    found = run_broken(f"orphan.{check}", SOURCE.replace(old, new), AN_ADOPTER_THAT_WAITS)
     assert found.startswith("failed "), found
 
 
@@ -108,7 +116,7 @@ def test_every_check_has_a_mutation() -> None:
 
 @pytest.mark.parametrize("check", IDS)
 def test_a_check_stands_alone(check: str) -> None:
-    assert alone(check, SOURCE).startswith("held "), check
+    assert run_alone(check, SOURCE, AN_ADOPTER_THAT_WAITS).startswith("held "), check
 
 
 HELD = r"ipcctl orphan: process (\d+) was left by (\d+), and adopted by (\d+) \((.*)\); held for .*\n"

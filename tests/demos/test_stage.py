@@ -306,7 +306,7 @@ def rows(stage):
 
 def test_the_newest_process_of_a_pid_is_the_one_meant() -> None:
     done = python("""
-stage = stages.Stage({})
+stage = stages.Stage({}, (), stages.Reserve())
 stage.took_part(os.getpid(), "first")
 stage.took_part(os.getpid(), "second")
 stage.ended(os.getpid(), 0)

@@ -138,8 +138,8 @@ def test_asked_to_end_it_leaves_nothing(name: str) -> None:
     assert '"ended": "still there when the command ended"' in err
 
 
-def test_every_format_writes_the_rows() -> None:
-    for form in ("table", "csv", "tsv", "jsonl", "markdown", "html", "timeline", "trace", "shell"):
-        done = ipcctl("zombie", "-f", form, "--", *python(NEGLIGENT + A_WHILE))
-        assert done.returncode == 0
-        assert ("ZOMBIE_ZOMBIES='1'" if form == "shell" else "sh") in done.stderr, form
+@pytest.mark.parametrize("form", ["table", "csv", "tsv", "jsonl", "markdown", "html", "timeline", "trace", "shell"])
+def test_every_format_writes_the_rows(form: str) -> None:
+    done = ipcctl("zombie", "-f", form, "--", *python(NEGLIGENT + A_WHILE))
+    assert done.returncode == 0
+    assert ("ZOMBIE_ZOMBIES='1'" if form == "shell" else "sh") in done.stderr, form

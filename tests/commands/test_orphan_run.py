@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import UNTIL_MET
 from support import (
     IPCCTL,
     children,
@@ -54,25 +55,11 @@ def orphan_of(found: dict[str, Any]) -> dict[str, Any]:
 UNTIL_ADOPTED = "import os, sys\nparent = os.getppid()\nprint('up', flush=True)\nwhile os.getppid() == parent: pass\n"
 
 
-# Waits until ipcctl, the parent of the parent, has met this process: it then holds a pidfd of it (fdinfo in proc(5)).
-# What lives for less than that has an unknown place in the chain.
-UNTIL_MET = """
-import glob
-def met(watcher):
-    for each in glob.glob(f"/proc/{watcher}/fdinfo/*"):
-        try:
-            if f"\\nPid:\\t{os.getpid()}\\n" in open(each).read(): return True
-        except OSError: pass
-watcher = int(open(f"/proc/{os.getppid()}/stat").read().rpartition(") ")[2].split()[1])
-while not met(watcher): os.sched_yield()
-"""
-
-
 def orphaned(then: str, first: str = "") -> list[str]:
     """A command whose middle process leaves a child: that does `first`, waits until it is an orphan, does `then`."""
     child = first + UNTIL_ADOPTED + then
     middle = f"import os, subprocess, sys\nchild = subprocess.Popen([sys.executable, '-c', {child!r}], stdout=-1)\n"
-    middle += f"child.stdout.readline()\n{UNTIL_MET}\nos._exit(0)"
+    middle += f"child.stdout.readline()\n{UNTIL_MET}\nuntil_met(os.getpid())\nos._exit(0)"
     # The command ends only when the orphan has: its end closes the pipe.
     outer = "import os, subprocess, sys\nreading, writing = os.pipe()\nos.set_inheritable(writing, True)\n"
     outer += f"subprocess.run([sys.executable, '-c', {middle!r}], close_fds=False)\nos.close(writing)\n"

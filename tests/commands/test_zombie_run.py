@@ -8,15 +8,17 @@ import sys
 from typing import Any
 
 import pytest
+from processes import UNTIL_MET
 from support import children, ipcctl, one_line, report_of, runs, started
 
 # A parent that has a child which exits with 3, and waits for nobody until `how` says.
-NEGLIGENT = """
+NEGLIGENT = UNTIL_MET + """
 import os, signal
 pid = os.fork()
 if pid == 0:
     os.execlp("sh", "given-name", "-c", "read line < /dev/null; exit 3")
 os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+until_met(pid)
 """
 A_WHILE = "signal.sigtimedwait([], 0.3)\n"  # it does something else, longer than --longer-than
 
@@ -90,7 +92,8 @@ def test_longer_than_0_has_every_one_that_was_seen() -> None:
 
 
 def test_many_zombies_of_one_parent() -> None:
-    code = "import os, signal\nfor n in range(50):\n if os.fork() == 0: os._exit(n)\n" + A_WHILE
+    code = UNTIL_MET + "import signal\npids = []\nfor n in range(50):\n pids.append(os.fork())\n"
+    code += " if pids[-1] == 0: os._exit(n)\nuntil_met(*pids)\n" + A_WHILE
     found = report("--", *python(code))
     assert found["summary"]["zombies"] == len(found["rows"]) == 50
     assert found["summary"]["negligent_parents"] == 1

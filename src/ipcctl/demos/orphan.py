@@ -182,13 +182,17 @@ def left_to_an_init(stage: Stage) -> str:
             line.tell(os.wait())  # for the orphan
             ended.wait()
     stage.took_part(init, "init")
-    orphan = line.hear()
+    orphan, parent = line.hear()
     stage.took_part(orphan, "child")
     adopted.wait()
+    adopter = parent_of(orphan)
     gate.open()
     pid, wait_status = line.hear()
     state = state_of(orphan) if pid == orphan else f"that of {pid}"
     stage.ended(orphan, wait_status)
+    stage.results.append({"pid": orphan, "role": "child", "check": stage.rows[-1]["check"],
+                          "parent_before_pid": parent, "parent_after_pid": adopter, "adopter": program_of(init),
+                          "reaped_by_pid": init, "exit_code": os.waitstatus_to_exitcode(wait_status)})  # fmt: skip
     ended.open()
     stage.wait(init)
     return state
@@ -199,7 +203,7 @@ def parent_that_leaves(line: Line, gate: Gate) -> None:
     with ending_child():
         if os.fork() == 0:
             with ending_child(7):
-                line.tell(os.getpid())
+                line.tell((os.getpid(), os.getppid()))
                 gate.wait()
 
 

@@ -201,9 +201,10 @@ def left_to_an_init(stage: Stage) -> str:
 def parent_that_leaves(line: Line, gate: Gate) -> None:
     """Have a child that waits at the gate, and exit before it does."""
     with ending_child():
+        parent = os.getpid()  # it may be gone before the child asks for it
         if os.fork() == 0:
             with ending_child(7):
-                line.tell((os.getpid(), os.getppid()))
+                line.tell((os.getpid(), parent))
                 gate.wait()
 
 

@@ -25,6 +25,7 @@ from support import (
     runs,
     started,
     wait_until,
+    without_processes,
 )
 
 # A tree that ignores TERM: in the job's session, in one of its own, and twice forked with its environment cleared.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mutants import run_alone
+from mutants import run_broken
 from support import ROOT, ipcctl, one_line, report_of, started, wait_until
 
 IDS = ["pool.default-size", "pool.apply-async-returns-at-once", "pool.get-gives-the-result", "pool.workers-are-reused",
@@ -90,5 +90,5 @@ def list_of_children(pid: int) -> list[str]:
 @pytest.mark.parametrize(("id", "code", "instead"), MUTATIONS, ids=[f"{i} {m[0]}" for i, m in enumerate(MUTATIONS)])
 def test_a_check_fails_when_what_it_speaks_of_is_broken(id: str, code: str, instead: str) -> None:
     assert SOURCE.count(code) == 1, code
-    seen = run_alone(f"pool.{id}", SOURCE.replace(code, instead), workers=2)
+    seen = run_broken(f"pool.{id}", SOURCE.replace(code, instead), workers=2)
     assert seen.startswith("failed"), seen

@@ -19,7 +19,7 @@ from ipcctl.pool.family import Family, Marks, mark_of
 from ipcctl.pool.feed import Feed
 from ipcctl.pool.output import Tagged
 from ipcctl.pool.source import Listed, Stream
-from ipcctl.process.stop import ask, kill
+from ipcctl.process.stop import alive, kill, signal_family
 from ipcctl.report.progress import Progress
 
 
@@ -150,18 +150,18 @@ def test_a_jobs_tree_is_told_from_anothers_and_ended_whole() -> None:
         pytest.skip("RLIMIT_RTTIME is set here already, or may not be")
     one, other = families
     wait_until(lambda: all(sleeping(family) == 5 for family in families))
-    ask(one, signal.SIGTERM)
+    signal_family(one, signal.SIGTERM, wake=True)
     kill(one)
-    wait_until(lambda: one.alive() == [])
+    wait_until(lambda: alive(one) == [])
     assert sleeping(other) == 5
     kill(other)
-    wait_until(lambda: other.alive() == [])
+    wait_until(lambda: alive(other) == [])
     end_children()
 
 
 def sleeping(family: Family) -> int:
     """How many sleeps are in a tree."""
-    return [each.name for each in family.alive()].count("sleep")
+    return [each.name for each in alive(family)].count("sleep")
 
 
 def test_the_bar_says_what_is_unknown() -> None:

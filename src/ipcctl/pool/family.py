@@ -72,8 +72,8 @@ class Family:
         """Whether a child of this process is one of them."""
         return pid == self.pid or (self.mark is not None and mark_of(pid) == self.mark)
 
-    def alive(self) -> list[Stat]:
-        """Those that still run."""
+    def found(self) -> list[Stat]:
+        """Those that a scan finds, zombies too."""
         heads = set(self.heads())
         if not heads:
             return []
@@ -81,7 +81,7 @@ class Family:
         found = [each for each in stats if each.pid in heads]
         for head in tuple(heads):
             found += descendants(head, stats)
-        return [each for each in found if each.state not in "ZX"]
+        return found
 
     def has(self, found: Stat, parents: Collection[int]) -> bool:
         """Whether one that was just started is one of them."""

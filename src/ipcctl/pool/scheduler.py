@@ -24,7 +24,7 @@ from ..process.procfs import peak_rss_kib
 from ..process.run import PEAK_NOISE_KIB, adopt_orphans
 from ..process.signals import Signals
 from ..process.spawn import cannot_start, start
-from ..process.stop import KILL_WITHIN_S, SCAN_EVERY_S, ask, end_descendants, kill
+from ..process.stop import KILL_WITHIN_S, SCAN_EVERY_S, alive, end_descendants, kill, signal_family
 from ..process.tree import children_of_ours, ended_children, others_are_left
 from .family import Kin, Marks
 from .feed import Feed
@@ -363,7 +363,7 @@ class Pool:
 
     def _begin_to_end(self, job: Job) -> None:
         if job.grace_until is None:
-            ask(job.family, signal.SIGTERM)
+            signal_family(job.family, signal.SIGTERM, wake=True)
             job.grace_until = time.monotonic() + self.plan.grace_s
             job.give_up = job.grace_until + KILL_WITHIN_S
             self._ending.append(job)
@@ -379,7 +379,7 @@ class Pool:
                 self._attempt_is_over(job)
             elif job.grace_until is not None and now >= job.grace_until:
                 if now > job.give_up:
-                    left = ", ".join(f"{each.pid} ({each.name})" for each in job.family.alive())
+                    left = ", ".join(f"{each.pid} ({each.name})" for each in alive(job.family))
                     raise IpcctlError(f"job {job.seq} ({job.input!r}) does not end even by SIGKILL: {left}")
                 kill(job.family)
                 job.grace_until = time.monotonic() + SCAN_EVERY_S

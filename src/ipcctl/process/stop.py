@@ -3,11 +3,14 @@
     end_descendants: TERM ──► all have ended? ── grace over ──► STOP all, scan until none is new ──► KILL all ──► again
 
 A process that forks while it is being killed would outrun a scan: so what is found is stopped first, and killed when a
-scan finds nobody that still runs.
+scan finds nobody that still runs. No process outruns a signal to its group, which the kernel gives to all members at
+once, letting none of them fork before it has acted on it (kill(2), fork(2)): so where a group is sure to be theirs
+alone, all of it is killed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -21,7 +24,8 @@ from .signals import ENDING, Signals
 from .tree import descendants
 
 KILL_WITHIN_S = 30.0  # only a process in an uninterruptible sleep outlives SIGKILL for so long
-CATCH_FOR_S = 0.01  # so long after a scan, what was just started is looked for
+CATCH_FOR_S = 0.01  # so long after a scan, or as long as that took, what was just started is looked for
+PASSES = 5  # a process that forks while it is being signalled: its child is found by the next scan
 SCAN_EVERY_S = 0.02  # while killing: what a process in its last moments forked may appear without any signal to us
 
 Reap = Callable[[], bool]  # collects the children that have ended; False when there is no child any more
@@ -64,17 +68,11 @@ def send_by_pid(process: Stat, number: int) -> bool:
         return False
 
 
-def alive_descendants(spared: Collection[int] = ()) -> list[Stat]:
-    """The descendants of this process that still run (a zombie does not), but for `spared` children and theirs."""
-    stats = [each for each in all_stats() if each.pid not in spared]
-    return [each for each in descendants(os.getpid(), stats) if each.state not in "ZX"]
-
-
 class Family(Protocol):
     """Processes that are to be ended together."""
 
-    def alive(self) -> list[Stat]:
-        """Those of them that still run."""
+    def found(self) -> list[Stat]:
+        """Those of them that a scan finds, zombies too."""
 
     def has(self, found: Stat, parents: Collection[int]) -> bool:
         """Whether a process that was just started is one of them; `parents` are some that are known."""
@@ -86,13 +84,36 @@ class Descendants:
     def __init__(self, spared: Collection[int] = ()) -> None:
         self.spared = spared
 
-    def alive(self) -> list[Stat]:
-        """Those that still run."""
-        return alive_descendants(self.spared)
+    def found(self) -> list[Stat]:
+        """Those that a scan finds, zombies too."""
+        return descendants(os.getpid(), [each for each in all_stats() if each.pid not in self.spared])
 
     def has(self, found: Stat, parents: Collection[int]) -> bool:
         """Whether it was started by one of `parents`, or has fallen to this process."""
         return found.pid not in self.spared and (found.ppid == os.getpid() or found.ppid in parents)
+
+
+def alive(family: Family) -> list[Stat]:
+    """Those of them that still run (a zombie does not)."""
+    return [each for each in family.found() if each.state not in "ZX"]
+
+
+def signal_family(family: Family, number: int, group: int | None = None, wake: bool = False) -> None:
+    """Send a signal, once, to each of them (in that process group), those forked meanwhile as well.
+
+    `wake` lets those that are stopped run again: only then does a process act on a signal that asks it to end.
+    """
+    sent: set[tuple[int, int]] = set()
+    for _ in range(PASSES):
+        members = [each for each in alive(family) if group in (None, each.pgrp)]
+        new = [each for each in members if (each.pid, each.start_ticks) not in sent]
+        if not new:
+            return
+        for each in new:
+            send(each, number)
+            if wake and each.state == "T":
+                send(each, signal.SIGCONT)
+            sent.add((each.pid, each.start_ticks))
 
 
 def end_descendants(
@@ -105,7 +126,7 @@ def end_descendants(
     grace period short. `spared` are as in kill_descendants. Raises IpcctlError when something outlives SIGKILL.
     """
     if first:
-        ask(Descendants(spared), first)
+        signal_family(Descendants(spared), first, wake=True)
     deadline = time.monotonic() + grace_s
     while reap():
         info = signals.wait(deadline)
@@ -125,23 +146,28 @@ def kill_descendants(signals: Signals, reap: Reap, spared: Collection[int] = ())
         kill(Descendants(spared))
         signals.wait(time.monotonic() + SCAN_EVERY_S)
         if time.monotonic() > give_up:
-            left = ", ".join(f"{each.pid} ({each.name}, state {each.state})" for each in alive_descendants(spared))
+            left = ", ".join(f"{each.pid} ({each.name}, state {each.state})" for each in alive(Descendants(spared)))
             raise IpcctlError(f"these do not end even by SIGKILL: {left}")
 
 
-def ask(family: Family, number: int) -> None:
-    """Send a polite signal to all of them."""
-    for each in family.alive():
-        send(each, number)
-        if each.state == "T":
-            send(each, signal.SIGCONT)  # a stopped process acts on a signal only once it runs again
-
-
 def kill(family: Family) -> None:
-    """Kill all of them, once; those that ended last may have started others, so kill again until none is alive."""
+    """Kill all of them, once; those that ended last may have started others, so kill again until none is found."""
     freeze(family)
-    for each in family.alive():
-        send(each, signal.SIGKILL)
+    for each in family.found():
+        strike(each)
+
+
+def strike(process: Stat) -> None:
+    """Kill a descendant; with its whole group where that is in another session than ours.
+
+    A session is entered by descent from its leader alone (credentials(7)), and the leader is one of ours: so are all of
+    the group. The group of a zombie may have others, that no scan has found.
+    """
+    if process.session in (0, os.getsid(0)):  # 0: of an outer PID namespace
+        send(process, signal.SIGKILL)
+        return
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pgrp, signal.SIGKILL)
 
 
 def freeze(family: Family) -> None:
@@ -154,12 +180,12 @@ def freeze(family: Family) -> None:
     newest = NewestPid()
     try:
         while True:
-            before = len(stopped)
-            for each in family.alive():
+            before, began = len(stopped), time.monotonic()
+            for each in alive(family):
                 if (each.pid, each.start_ticks) not in stopped:
                     send(each, signal.SIGSTOP)
                     stopped[each.pid, each.start_ticks] = each
-            end = time.monotonic() + CATCH_FOR_S
+            end = time.monotonic() + max(CATCH_FOR_S, time.monotonic() - began)
             while time.monotonic() < end:
                 for each in catch_new(newest, {each.pid for each in stopped.values()}, family):
                     stopped[each.pid, each.start_ticks] = each

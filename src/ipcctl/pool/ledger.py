@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import HELD, NO, SIGNALLED, TIMED_OUT
-from ..report.progress import Progress
 from ..report.report import Event
 from .job import Job, JobRecord, how_it_failed, named
-from .joblog import JobLog
 from .scheduler import Observer, Pool
+
+if TYPE_CHECKING:
+    from ..report.progress import Progress
+    from .joblog import JobLog
 
 
 class Ledger(Observer):

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
 from .feed import Feed, Known
 from .gate import Gate
-from .joblog import JobLog
 from .processors import slots_of
 from .scheduler import Plan
 from .source import Listed, Source, opened
 from .template import Template
+
+if TYPE_CHECKING:
+    from .joblog import JobLog
 
 GIVEN = ":::"
 
@@ -31,6 +33,8 @@ def planned(argv: Sequence[str], joblog: str | None, closing: ExitStack, **how: 
     log = None
     slots = slots_of(how["jobs"])
     if joblog is not None and not how["dry_run"]:
+        from .joblog import JobLog
+
         log = JobLog(joblog, command, how["resume"] or how["retry_failed"])
         closing.callback(log.close)
     if how["retry_failed"]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Iterable
+from typing import TYPE_CHECKING
 
 from ..report.output import Output
-from ..report.progress import Progress
 from ..report.report import Report, Row
 from ..report.sink import STDERR, STDOUT, Sink, say, stderr
 from .job import JOB_COLUMNS, named
-from .joblog import JobLog
 from .ledger import Ledger
 from .scheduler import Plan, Pool
+
+if TYPE_CHECKING:
+    from ..report.progress import Progress
+    from .joblog import JobLog
 
 LINES = ("jsonl", "csv", "tsv")
 MOST_FAILED = 1000  # of the failed jobs that the table shows
@@ -26,7 +29,7 @@ class Reporting:
         if progress is None:
             progress = stderr().is_terminal and not output.quiet and plan.mode != "straight"
         events = output.section == "events" or output.format in ("json", "timeline", "trace", "markdown", "html")
-        self.ledger = Ledger(self._tell, log, Progress() if progress else None, events and not output.quiet)
+        self.ledger = Ledger(self._tell, log, bar() if progress else None, events and not output.quiet)
         names = {STDOUT: "standard output", STDERR: "standard error"}
         sinks = {target: Sink(target, name, "the output of the jobs") for target, name in names.items()}
         self.pool = Pool(plan, sinks, self.ledger)
@@ -87,6 +90,13 @@ class Reporting:
         """What makes a line one that no shell obeys, where the report among the lines is for a shell."""
         output = self.output
         return "# " if output.on_stderr and output.format == "shell" and not output.quiet else ""
+
+
+def bar() -> Progress:
+    """A bar on the terminal."""
+    from ..report.progress import Progress
+
+    return Progress()
 
 
 def shortened(row: Row) -> Row:

@@ -43,19 +43,20 @@ class JobRecord(RunRecord):
 class Job:
     """Arguments that are to be run, and what is known of the attempt under way; moments are by time.monotonic."""
 
+    attempts = 0
+    record: JobRecord | None = None  # of the last attempt
+    output: Sequence[tuple[int, Held]] = ()  # of the last attempt, by the descriptor that it was written to
+    slot: Slot | None = None
+    begun = 0.0
+    pid: int | None = None  # while it runs
+    mark: int | None = None  # what every process of its tree carries
+    grace_until: float | None = None  # set while its tree is being ended: then it is killed, again and again
+    give_up = 0.0
+
     def __init__(self, arguments: list[str], seq: int) -> None:
         self.arguments = arguments
         self.seq = seq
         self.input = arguments[0] if len(arguments) == 1 else shlex.join(arguments)
-        self.attempts = 0
-        self.record: JobRecord | None = None  # of the last attempt
-        self.output: list[tuple[int, Held]] = []  # of the last attempt, by the descriptor that it was written to
-        self.slot: Slot | None = None
-        self.begun = 0.0
-        self.pid: int | None = None  # while it runs
-        self.mark: int | None = None  # what every process of its tree carries
-        self.grace_until: float | None = None  # set while its tree is being ended: then it is killed, again and again
-        self.give_up = 0.0
 
     @property
     def family(self) -> Family:

@@ -69,7 +69,8 @@ class Passer:
             return
         for _, old in job.output:
             old.close()
-        job.output = [(each.target, each.take()) for each in streams if each.size or self.mode == "records"]
+        keep_all = self.mode == "records"
+        job.output = [(each.target, each.take()) for each in streams if each.size or keep_all]
 
     def ended(self, job: Job) -> None:
         """A job has ended for good."""
@@ -104,4 +105,4 @@ class Passer:
             with self.writing():
                 each.pass_on(self.sinks[target], self.tag(job))
                 self.sinks[target].flush()
-        job.output = []
+        job.output = ()

@@ -83,7 +83,7 @@ class Reporting:
     @property
     def _told_in_text(self) -> bool:
         output = self.output
-        return not output.on_stderr or output.quiet or output.format in ("table", "shell")
+        return not output.on_stderr or output.quiet or output.format in ("table", "shell", "timeline")
 
     @property
     def _comment(self) -> str:

@@ -135,9 +135,10 @@ class Pool:
         while True:
             if not self.stopping:
                 self._start_what_may()
-            while self._final:
+            if self._final:
                 with self._interruptible():
-                    yield self._final.popleft()
+                    while self._final:
+                        yield self._final.popleft()
             if self._is_over():
                 break
             self._wait()

@@ -218,7 +218,7 @@ def test_logs_that_are_not_to_be_used(tmp_path: Path) -> None:
         (log, ["--resume", "-n2", "--", "true"], "is of another command: max-args 1, and not 2"),
         (data, ["--", "true"], "is no job log (line 1)"),
         (tmp_path / "no/log", ["--", "true"], "cannot write the job log"),
-        (Path("/dev/null/x"), ["--", "true"], "cannot write the job log"),
+        (Path("/dev/full"), ["--", "true"], "cannot write the job log '/dev/full': it is no regular file"),
     ]:
         done = ipcctl("pool", "--joblog", str(path), *args, ":::", "a")
         assert (done.returncode, done.stdout) == (2, "")

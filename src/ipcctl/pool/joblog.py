@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -91,6 +92,9 @@ class JobLog:
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise BadInput(f"cannot write the job log {self.path!r}: {why}; name a file that you may write") from None
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            os.close(file)
+            raise BadInput(f"cannot write the job log {self.path!r}: it is no regular file; name one")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import OutputFailed
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ..report.sink import Sink
 
 CHUNK = 1 << 16
+PASSED = 1 << 18  # at a time, from a file
 IN_MEMORY = 1 << 20  # bytes of one stream of one job; more goes to a file
 LARGE_PIPE = 1 << 20  # the most that an unprivileged process may have, by default (pipe(7))
 LONGEST_LINE = 1 << 20  # of what is passed on line by line: a longer one is passed on in parts
@@ -131,10 +133,10 @@ class Held:
             sink.write_bytes(tagged.lines(each) if tagged else each)
         self.close()
 
-    def _read(self) -> list[bytes]:
+    def _read(self) -> Iterable[bytes]:
         assert self.file is not None
         self.file.seek(0)
-        return iter(lambda: self.file.read(1 << 20), b"")  # type: ignore[return-value,union-attr]
+        return iter(lambda: self.file.read(PASSED), b"")  # type: ignore[union-attr]
 
     def close(self) -> None:
         """Let go of the file, where there is one."""

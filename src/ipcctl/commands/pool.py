@@ -40,7 +40,7 @@ def tables() -> dict[str, tuple[Column, ...]]:
 @click.option("--tasks", type=click.IntRange(1, 10_000), default=12, show_default=True, metavar="N",
               help="Shown: how many tasks the pool is given.")
 @click.option("--seconds", type=Seconds(), default=0.02, show_default=True, help="Shown: how long each task takes.")
-@click.option("-a", "--arg-file", metavar="FILE", help="Take the arguments from FILE, a line each, not from stdin.")
+@click.option("-a", "--arg-file", metavar="FILE", type=click.Path(), help="Take the arguments from FILE, a line each, not from stdin.")
 @click.option("-0", "--null", is_flag=True, help="A NUL ends each argument, not a newline.")
 @click.option("-n", "--max-args", type=click.IntRange(1, 100_000), default=1, metavar="N", help="N arguments a job.")
 @click.option("--shell", is_flag=True, help="COMMAND is a line for sh -c; what is put into it is quoted.")
@@ -50,7 +50,7 @@ def tables() -> dict[str, tuple[Column, ...]]:
 @click.option("--ungroup", is_flag=True, help="Let the jobs write straight to stdout and stderr.")
 @click.option("--tag", is_flag=True, help="Put the job's argument and a tab before each line of its output.")
 @click.option("--capture", is_flag=True, help="Keep the output in the records; the report goes to stdout.")
-@click.option("--joblog", metavar="FILE", help="Write a line of JSON to FILE as each job ends.")
+@click.option("--joblog", metavar="FILE", type=click.Path(), help="Write a line of JSON to FILE as each job ends.")
 @click.option("--resume", is_flag=True, help="With --joblog: skip the jobs that succeeded there, and add to it.")
 @click.option("--retry-failed", is_flag=True, help="With --joblog: run those that failed there; reads no input.")
 @click.option("--timeout", type=Seconds(positive=True), help="End a job's whole tree after so long.")

@@ -40,7 +40,8 @@ def tables() -> dict[str, tuple[Column, ...]]:
 @click.option("--tasks", type=click.IntRange(1, 10_000), default=12, show_default=True, metavar="N",
               help="Shown: how many tasks the pool is given.")
 @click.option("--seconds", type=Seconds(), default=0.02, show_default=True, help="Shown: how long each task takes.")
-@click.option("-a", "--arg-file", metavar="FILE", type=click.Path(), help="Take the arguments from FILE, a line each, not from stdin.")
+@click.option("-a", "--arg-file", metavar="FILE", type=click.Path(),
+              help="Take the arguments from FILE, a line each, not from stdin.")
 @click.option("-0", "--null", is_flag=True, help="A NUL ends each argument, not a newline.")
 @click.option("-n", "--max-args", type=click.IntRange(1, 100_000), default=1, metavar="N", help="N arguments a job.")
 @click.option("--shell", is_flag=True, help="COMMAND is a line for sh -c; what is put into it is quoted.")

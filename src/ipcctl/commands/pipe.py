@@ -1,4 +1,4 @@
-"""`ipcctl pipe`: the concept shown, what each kind of pipe costs, or two commands that talk to each other."""
+"""`ipcctl pipe`: the concept shown, what each kind of pipe costs, a pipeline, a conversation, or a meter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..errors import HELD, NO, BadInput
 from ..report.options import output_options
 from ..report.output import Output
 from ..report.report import Column, Report
-from .arguments import Sizes, needs
+from .arguments import Seconds, Size, Sizes, needs
 
 COST = (
     Column("method", "text", "what carries the message"),
@@ -24,32 +24,69 @@ COST = (
 
 def meant(given: dict[str, Any]) -> str:
     """Which of the things that pipe does the options ask for."""
-    return "--cost" if given["cost"] else "the concept"
+    return "--cost" if given["cost"] else "--meter" if given["meter"] else "stages" if given["stages"] else "the concept"
 
 
 def tables() -> dict[str, tuple[Column, ...]]:
     """The column tables by what pipe does."""
     from ..demos.messages import MESSAGE_COLUMNS
+    from ..ipc.meter import METER_COLUMNS
+    from ..ipc.pipeline import STAGE_COLUMNS
 
-    return {"the concept": MESSAGE_COLUMNS, "--cost": COST}
+    return {"the concept": MESSAGE_COLUMNS, "stages": STAGE_COLUMNS, "--meter": METER_COLUMNS, "--cost": COST}
 
 
 @click.command()
 @click.option("--cost", is_flag=True, help="Measure what each kind of pipe costs, by the size of a message.")
 @click.option("--sizes", type=Sizes(), metavar="SIZE,…", help="With --cost: the messages.  [default: 64,4K,64K,1M]")
+@click.option("--timeout", type=Seconds(positive=True), help="End the commands after so long; status 124.")
+@click.option("--grace", type=Seconds(), default=5.0, show_default=True, help="Time between TERM and KILL.")
+@click.option("--strict", is_flag=True, help="SIGPIPE is a failure, even where the reader succeeded.")
+@click.option("--progress/--no-progress", default=None,
+              help="Of stages and --meter: show on stderr how it goes.  [default: on a terminal]")
+@click.option("--meter", is_flag=True, help="Pass standard input on to standard output, and say how many bytes and how fast.")
+@click.option("--size", type=Size(), help="With --meter: how much will come.  [default: what a file on stdin has]")
+@click.option("--limit", type=Size(), metavar="RATE", help="With --meter: hold to so many bytes a second.")
+@click.option("--name", metavar="NAME", help="With --meter: what its line begins with.")
+@click.option("--interval", type=Seconds(positive=True), default=0.5, show_default=True,
+              help="With --meter: time between two looks.")
 @output_options(tables(), meant, source="pipe")
 @click.argument("stages", nargs=-1, metavar="['COMMAND']...")
-def command(output: Output, stages: tuple[str, ...], cost: bool, sizes: list[int] | None) -> int:
+def command(
+    output: Output, stages: tuple[str, ...], cost: bool, sizes: list[int] | None, meter: bool, **how: Any
+) -> int:
     """See how a pipe carries messages from one process to another.
 
     Alone, it sends messages for real through each kind of pipe, and checks every statement of the concept against
     what the kernel shows.
 
+    With STAGES, each run by sh -c, it runs them as a pipeline, as the shell does, and reports how each stage ended and
+    what it did, on stderr or to -o FILE. Standard input is the first one's, standard output the last one's. The exit
+    status is that of the last stage that failed, as with the shell's pipefail; but a stage that SIGPIPE ended did not
+    fail where its reader was done, and that reader did not fail: --strict counts it. What the stages leave running
+    is left, as by a shell.
+
+    A stage is starved while its input is empty and it wants more, blocked while its output is full, and busy for the
+    rest of its time: computing, asleep, or waiting for a disk or a processor. This is looked at some 100 times a
+    second, by what is in the pipes and, where /proc/PID/syscall may be read, by the system call that the stage's
+    first process waits in. The bottleneck is the stage that was busy longest, if it was so for two thirds of the
+    time that the pipeline took, and no other for more than two thirds of what it was; else there is no clear one.
+    So there is none where all wait for ipcctl's own standard input or output.
+
+    With --meter, it passes standard input on to standard output, unchanged, in the middle of a pipeline of the
+    shell's, shows on a terminal how many bytes and how fast, and ends with a report on stderr. The status is 0, or
+    that of a filter: 141 when its reader was gone before the end.
+
     With --cost, it measures throughput and round-trip time of each kind of pipe.
     """
     needs("--cost", cost, "sizes")
+    needs("--meter", meter, "size", "limit", "name", "interval")
+    needs("stages", bool(stages), "timeout", "grace", "strict")
+    needs("stages or --meter", bool(stages) or meter, "progress")
     if cost:
         return measure(output, stages, sizes)
+    if meter or stages:
+        return carry(output, stages, meter, **how)
     return show(output)
 
 
@@ -61,6 +98,15 @@ def show(output: Output) -> int:
     report = demonstrate("pipe")
     output.write(report)
     return HELD if report.ok else NO
+
+
+def carry(output: Output, stages: tuple[str, ...], meter: bool, progress: bool | None, **how: Any) -> int:
+    """Run the pipeline, or the meter."""
+    from . import pipeline
+
+    if meter:
+        return pipeline.run_meter(output, stages, progress, how["size"], how["limit"], how["name"], how["interval"])
+    return pipeline.run_stages(output, stages, progress, how["timeout"], how["grace"], how["strict"])
 
 
 def measure(output: Output, stages: tuple[str, ...], sizes: list[int] | None) -> int:

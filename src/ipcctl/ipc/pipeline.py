@@ -25,14 +25,13 @@ if TYPE_CHECKING:
     from .progress import Progress
 
 BY_SIGPIPE = SIGNALLED + int(signal.SIGPIPE)
-ALL_PIPES_BYTES = 1 << 25  # half of what all pipes of an unprivileged user may hold before new ones hold next to nothing
-OUT_OF_TABLE = {"argv", "started", "user_s", "system_s", "exit_code", "signal", "cpu_percent", "max_rss_kib", "max_rss_below_kib", "minor_faults", "major_faults",
-                "voluntary_switches", "involuntary_switches", "core_dumped", "timed_out", "start_error"}  # fmt: skip
+ALL_PIPES_BYTES = 1 << 25  # half of what an unprivileged user's pipes may hold before new ones hold next to nothing
+IN_TABLE = ("pid", "wall_s")
 
 STAGE_COLUMNS = (
     Column("stage", "integer", "its place in the pipeline, from 1"),
     Column("command", "text", "the stage, as it was given to sh -c"),
-    *(each.but(each.shown, each.name not in OUT_OF_TABLE) for each in RUN_COLUMNS),
+    *(each.but(each.shown, each.name in IN_TABLE) for each in RUN_COLUMNS),
     Column("received_bytes", "integer", "what it took from its input; of ipcctl's own stdin, known only of a file"),
     Column("sent_bytes", "integer", "what it wrote to its output; to ipcctl's own stdout, known only of a file"),
     Column("rate_bytes_per_s", "real", "what it received, or where that is unknown what it sent, by wall_s"),
@@ -94,8 +93,8 @@ class Pipeline(Run):
             "stage": i + 1, "command": self.commands[i], **record.row(),
             "received_bytes": flow.received_bytes, "sent_bytes": flow.sent_bytes,
             "rate_bytes_per_s": round(moved / record.wall_s, 1) if moved is not None and record.wall_s else None,
-            "starved_s": rounded(flow.starved_s) if ran else None, "blocked_s": rounded(flow.blocked_s) if ran else None,
-            "busy_s": rounded(flow.busy_s) if ran else None, "failed": self.failed(i),
+            "starved_s": flow.starved_s if ran else None, "blocked_s": flow.blocked_s if ran else None,
+            "busy_s": flow.busy_s if ran else None, "failed": self.failed(i),
             "bottleneck": None if self.bottleneck is None else i == self.bottleneck,
         }  # fmt: skip
 
@@ -109,8 +108,7 @@ class Pipeline(Run):
         ends = self._pipes()
         self._offsets = (offset(0), offset(1))
         self.flows = [Flow(*each) for each in zip([None, *self._links], [*self._links, None])]  # noqa: B905
-        self._pressure = Pressure(self.flows)
-        self._relay.periodic.append(self._pressure)
+        self._relay.periodic.append(Pressure(self.flows))
         if self.progress is not None:
             self.progress.begin(self)
             self._relay.periodic.append(self.progress)
@@ -119,7 +117,7 @@ class Pipeline(Run):
                 record = RunRecord(["sh", "-c", command])
                 self.records.append(record)
                 self._start_one(record, ends[i], signals)
-                self.flows[i].pid = record.pid
+                self.flows[i].began(record.pid)
                 close_all(ends[i])
         finally:
             for each in ends:
@@ -152,7 +150,7 @@ class Pipeline(Run):
     def _reaped(self, pid: int, wait_status: int, usage: struct_rusage) -> None:
         for each in self.flows:
             if each.pid == pid:
-                self._pressure.ended(each)
+                each.ended()
 
     def _role(self, pid: int) -> str:
         """The first word of the stage."""
@@ -165,8 +163,8 @@ class Pipeline(Run):
         for link in self._relay.links:
             self._count(link)
         self._count_files()
-        if self.progress is not None:
-            self.progress.end()
+        for each in self.flows:
+            each.round()
         self.bottleneck = bottleneck(self.flows, time.monotonic() - self._begun)
         if self._relay.links:  # what the stages left running goes on writing and reading
             from .background import carry_on
@@ -211,8 +209,3 @@ def same_file(one: int, other: int) -> bool:
         return os.path.sameopenfile(one, other)
     except OSError:
         return False
-
-
-def rounded(seconds: float | None) -> float | None:
-    """To microseconds."""
-    return None if seconds is None else round(seconds, 6)

@@ -46,23 +46,46 @@ class Flow:
         self.blocked_s = 0.0
         self.received_bytes: int | None = None
         self.sent_bytes: int | None = None
-        self.last = BUSY
+        self.last = BUSY  # what it was seen to do
+        self._since = 0.0
         self._may_read_unseen = received is None and not os.isatty(0)
         self._capacity = 0
         if sent is not None:
             with contextlib.suppress(OSError):
                 self._capacity = capacity(sent.source)
 
-    def spent(self, seconds: float, look: bool = True) -> None:
-        """So much time has passed, spent as is seen now, or without a look, as it was when it was last seen."""
-        if look:
+    def began(self, pid: int | None) -> None:
+        """The stage was started, now; or could not be."""
+        self.pid = pid
+        self._since = time.monotonic()
+
+    def ended(self) -> None:
+        """The stage was waited for."""
+        self._count()
+        self.pid = None
+
+    def look(self) -> None:
+        """Count the time since the last look for what the stage does now."""
+        if self.pid is not None:
             self.last = self.doing()
+            self._count()
+
+    def _count(self) -> None:
+        now = time.monotonic()
+        passed, self._since = now - self._since, now
+        if passed >= UNOBSERVED_S:
+            return
         if self.last == BLOCKED:
-            self.blocked_s += seconds
+            self.blocked_s += passed
         elif self.last == STARVED:
-            self.starved_s = None if self.starved_s is None else self.starved_s + seconds
+            self.starved_s = None if self.starved_s is None else self.starved_s + passed
         else:
-            self.busy_s += seconds
+            self.busy_s += passed
+
+    def round(self) -> None:
+        """Round the times to microseconds, for the report."""
+        self.busy_s, self.blocked_s = round(self.busy_s, 6), round(self.blocked_s, 6)
+        self.starved_s = None if self.starved_s is None else round(self.starved_s, 6)
 
     def doing(self) -> str:
         """Busy, starved or blocked."""
@@ -125,27 +148,14 @@ class Pressure(Periodic):
 
     def __init__(self, flows: Sequence[Flow]) -> None:
         self.flows = flows
-        self.began = self._last = self.due = time.monotonic()
+        self.began = self.due = time.monotonic()
         self._phase = 0.0
 
     def look(self, now: float) -> None:
-        """Count the time since the last look for what each stage does now, and name the next moment."""
-        passed = now - self._last
-        self._last = now
-        if passed < UNOBSERVED_S:
-            for each in self.flows:
-                if each.pid is not None:
-                    each.spent(passed)
-        self._space(now, time.monotonic() - now)
-
-    def ended(self, flow: Flow) -> None:
-        """A stage has ended."""
-        passed = time.monotonic() - self._last
-        if passed < UNOBSERVED_S:
-            flow.spent(passed, look=False)
-        flow.pid = None
-
-    def _space(self, now: float, cost: float) -> None:
+        """Look at each, and name the next moment."""
+        for each in self.flows:
+            each.look()
+        cost = time.monotonic() - now
         every = AT_FIRST_EVERY_S if now - self.began < AT_FIRST_S else EVERY_S
         self._phase = (self._phase + 0.618) % 1
         self.due = now + max(every * (0.5 + self._phase), cost * SPACING)

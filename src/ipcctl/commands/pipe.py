@@ -24,7 +24,8 @@ COST = (
 
 def meant(given: dict[str, Any]) -> str:
     """Which of the things that pipe does the options ask for."""
-    return "--cost" if given["cost"] else "--meter" if given["meter"] else "stages" if given["stages"] else "the concept"
+    chosen = next((name for name in ("cost", "meter") if given[name]), "")
+    return f"--{chosen}" if chosen else "stages" if given["stages"] else "the concept"
 
 
 def tables() -> dict[str, tuple[Column, ...]]:
@@ -44,7 +45,8 @@ def tables() -> dict[str, tuple[Column, ...]]:
 @click.option("--strict", is_flag=True, help="SIGPIPE is a failure, even where the reader succeeded.")
 @click.option("--progress/--no-progress", default=None,
               help="Of stages and --meter: show on stderr how it goes.  [default: on a terminal]")
-@click.option("--meter", is_flag=True, help="Pass standard input on to standard output, and say how many bytes and how fast.")
+@click.option("--meter", is_flag=True,
+              help="Pass standard input on to standard output, and say how many bytes and how fast.")
 @click.option("--size", type=Size(), help="With --meter: how much will come.  [default: what a file on stdin has]")
 @click.option("--limit", type=Size(), metavar="RATE", help="With --meter: hold to so many bytes a second.")
 @click.option("--name", metavar="NAME", help="With --meter: what its line begins with.")

@@ -12,7 +12,8 @@ def carry_on(relay: Relay) -> None:
     if os.fork() == 0:
         try:
             let_go(relay)
-            while relay.links:
+            relay.on_end = lambda link: os._exit(0) if relay.links == {link} else None
+            while True:
                 relay.wait()  # signals change nothing: it ends when those have ended whom it serves
         finally:
             os._exit(0)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -17,7 +18,7 @@ from ..process.run import Run
 from ..process.signals import Signals
 from ..report.report import Column
 from .pressure import Flow, Pressure, bottleneck
-from .relay import PIPE_BYTES, READER_GONE, Link, Relay, set_capacity, waiting_bytes
+from .relay import INPUT_ENDED, PIPE_BYTES, READER_GONE, Link, Relay, set_capacity, waiting_bytes
 
 if TYPE_CHECKING:
     from resource import struct_rusage
@@ -172,11 +173,16 @@ class Pipeline(Run):
             carry_on(self._relay)
 
     def _count(self, link: Link) -> None:
-        """The bytes of a link, where each of its stages has what it wrote, or did not read, counted for it."""
+        """A link ends: count for its stages what the first wrote and the second did not read, too."""
         i = self._links.index(link)
+        reader = self.flows[i + 1]
         self.flows[i].sent_bytes = link.moved_bytes + waiting_bytes(link.source)
-        unread = waiting_bytes(link.sink) if link.ended == READER_GONE else 0
-        self.flows[i + 1].received_bytes = link.moved_bytes - unread
+        reader.received_bytes = link.moved_bytes
+        if link.ended == INPUT_ENDED and reader.pid is not None:
+            with contextlib.suppress(OSError):  # no more descriptors: then what it does not read counts as read
+                reader.unread = os.open(f"/proc/self/fd/{link.sink}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        else:
+            reader.received_bytes -= waiting_bytes(link.sink)
 
     def _count_files(self) -> None:
         """What was read of a file on stdin, and written to one on stdout, by how far it was moved on."""

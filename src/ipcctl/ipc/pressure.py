@@ -12,6 +12,7 @@ by what they cost.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import select
 import time
@@ -46,6 +47,7 @@ class Flow:
         self.blocked_s = 0.0
         self.received_bytes: int | None = None
         self.sent_bytes: int | None = None
+        self.unread: int | None = None  # the reading end of its input, kept to see what it leaves there
         self.last = BUSY  # what it was seen to do
         self._since = 0.0
         self._may_read_unseen = received is None and not os.isatty(0)
@@ -63,6 +65,9 @@ class Flow:
         """The stage was waited for."""
         self._count()
         self.pid = None
+        if self.unread is not None and self.received_bytes is not None:
+            self.received_bytes -= waiting_bytes(self.unread)
+            os.close(self.unread)
 
     def look(self) -> None:
         """Count the time since the last look for what the stage does now."""
@@ -122,6 +127,12 @@ class Flow:
         return link.ended is None and waiting_bytes(link.source) * 2 >= self._capacity
 
 
+@functools.cache
+def known_calls() -> tuple[int, ...]:
+    """The numbers of the system calls of SYSCALLS on this machine; none where they are not known."""
+    return SYSCALLS.get(os.uname().machine, ())
+
+
 def activity(pid: int) -> str:
     """What the process's first thread does: the system call that it waits in, or RUNS (proc(5)); or UNKNOWN."""
     try:
@@ -134,7 +145,7 @@ def activity(pid: int) -> str:
         return UNKNOWN
     if words[:1] == [b"running"]:
         return RUNS
-    known = SYSCALLS.get(os.uname().machine, ())
+    known = known_calls()
     number = int(words[0]) if words else -1
     if number not in known:
         return UNKNOWN

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from .sink import STDERR, Sink, visible_line
 from .table import cut
 
+USUAL_WIDTH = 80  # of a terminal that does not say
 TO_END, UP = "\x1b[K", "\x1b[{}A"  # ECMA-48: erase the rest of the line; so many lines up
 
 
@@ -20,10 +21,10 @@ class Live:
 
     def show(self, lines: Sequence[str]) -> None:
         """Draw the lines."""
-        width = self._sink.width
-        if width is None:
+        if not self._sink.is_terminal:
             self._write("".join(visible_line(each) + "\n" for each in lines))
             return
+        width = self._sink.width or USUAL_WIDTH
         text = self._to_first() + "".join(cut(visible_line(each), width - 1) + TO_END + "\n" for each in lines)
         self._drawn = len(lines)
         self._write(text)

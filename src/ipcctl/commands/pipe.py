@@ -91,6 +91,8 @@ def command(
     needs("--cost", cost, "sizes")
     needs("--duplex", duplex, "transcript", "stall")
     needs("commands", bool(stages), "timeout", "grace", "strict")
+    if cost and duplex:
+        raise click.UsageError("--cost and --duplex are two things; ask for one")
     if cost:
         return measure(output, stages, sizes)
     if duplex:
@@ -126,6 +128,8 @@ def converse(output: Output, commands: tuple[str, ...], transcript: str | None, 
     """Let two commands talk to each other."""
     if len(commands) != 2:
         raise BadInput(f"--duplex needs two commands, 'A' and 'B', and {len(commands)} were given")
+    if not all(each.strip() for each in commands):
+        raise BadInput("--duplex was given an empty command; name two, 'A' and 'B'")
     from ..ipc.duplex import Duplex
     from ..ipc.transcript import Transcript
 

@@ -72,7 +72,8 @@ def test_the_capacity_is_the_kernels(report: Any) -> None:
 def test_what_was_sent_is_an_event_of_its_process(report: Any) -> None:
     sent = [each for each in report["events"] if each["event"] == "sent" and each["detail"].startswith("'one way'")]
     (row,) = (row for row in report["rows"] if row["message"] == "one way")
-    assert [(each["pid"], each["role"], each["t_ms"]) for each in sent] == [(row["sender_pid"], "child", row["sent_ms"])]
+    seen = [(each["pid"], each["role"], each["t_ms"]) for each in sent]
+    assert seen == [(row["sender_pid"], "child", row["sent_ms"])]
 
 
 def test_source_is_the_demonstration_itself() -> None:

@@ -289,9 +289,13 @@ class Duplex(Run):
     def _see_through(self, signals: Signals) -> None:
         super()._see_through(signals)
         self.relay.flush()
+        hurry = self.asked_to_end is not None or any(each.timed_out for each in self.records)
+        deadline = time.monotonic() + self.grace_s if hurry else None
         while self.transcript is not None and self.transcript.waiting:
-            info = signals.wait()
-            if info is not None and info.si_signo in ENDING:
+            info = signals.wait(deadline)
+            if info is None:
+                return
+            if info.si_signo in ENDING:
                 self._given_up = info.si_signo
                 return
 

@@ -67,7 +67,7 @@ def test_stdin_and_stdout_are_the_ends() -> None:
 
 def test_the_row_is_a_run_record() -> None:
     first, last = rows(piped("echo $$", "read pid; echo $pid; exit 3"))
-    assert (first["stage"], first["command"], first["argv"]) == (1, "echo $$", ["sh", "-c", "echo $$"])
+    assert (first["stage"], first["command"]) == (1, "echo $$")
     assert (first["exit_code"], last["exit_code"], last["signal"], last["timed_out"]) == (0, 3, None, False)
     assert first["started"] <= last["started"]
     for row in (first, last):
@@ -234,7 +234,7 @@ def test_asked_to_end_it_leaves_nothing(name: str) -> None:
 
 def test_a_time_out_ends_it() -> None:
     done = piped("--timeout", "200ms", "--grace", "100ms", "trap '' TERM; sleep 1000", "cat")
-    assert (done.returncode, [row["timed_out"] for row in rows(done)][0]) == (124, True)
+    assert (done.returncode, rows(done)[0]["timed_out"]) == (124, True)
     assert children() == []
 
 

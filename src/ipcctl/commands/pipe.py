@@ -7,11 +7,17 @@ from typing import Any
 import click
 
 from ..errors import HELD, NO, BadInput
+from ..process.outcome import RUN_COLUMNS
 from ..report.options import output_options
 from ..report.output import Output
 from ..report.report import Column, Report
+from ..report.sink import say
 from .arguments import Seconds, Size, Sizes, needs
+from .running import run_and_report
 
+STATUS = Column("status", "integer", "its exit status as a shell reports it: 128 + N when signal N ended it")
+MODES = ("cost", "duplex", "meter")
+IN_TABLE = ("pid", "wall_s", "user_s", "system_s", "max_rss_kib", "start_error")
 COST = (
     Column("method", "text", "what carries the message"),
     Column("message_bytes", "integer", "the size of a message"),
@@ -21,10 +27,21 @@ COST = (
     Column("messages", "integer", "how many were sent one way, in all tries"),
     Column("round_trips", "integer", "how many round trips were made"),
 )
+RECORD = tuple(each.but(shown=each.name != "argv", in_table=each.name in IN_TABLE) for each in RUN_COLUMNS)
+DUPLEX = (
+    Column("side", "text", "A or B"),
+    Column("command", "text", "the command, as it was given to sh -c"),
+    STATUS,
+    *RECORD,
+    Column("sent_bytes", "integer", "what it wrote to its standard output"),
+    Column("received_bytes", "integer", "what was put into its standard input"),
+    Column("waited", "text", "at the last stall: what it waited for"),
+)
+
 
 def meant(given: dict[str, Any]) -> str:
     """Which of the things that pipe does the options ask for."""
-    chosen = next((name for name in ("cost", "meter") if given[name]), "")
+    chosen = next((name for name in MODES if given[name]), "")
     return f"--{chosen}" if chosen else "stages" if given["stages"] else "the concept"
 
 
@@ -34,12 +51,19 @@ def tables() -> dict[str, tuple[Column, ...]]:
     from ..ipc.meter import METER_COLUMNS
     from ..ipc.pipeline import STAGE_COLUMNS
 
-    return {"the concept": MESSAGE_COLUMNS, "stages": STAGE_COLUMNS, "--meter": METER_COLUMNS, "--cost": COST}
+    stages = {"stages": STAGE_COLUMNS, "--duplex": DUPLEX, "--meter": METER_COLUMNS}
+    return {"the concept": MESSAGE_COLUMNS, **stages, "--cost": COST}
 
 
 @click.command()
 @click.option("--cost", is_flag=True, help="Measure what each kind of pipe costs, by the size of a message.")
 @click.option("--sizes", type=Sizes(), metavar="SIZE,…", help="With --cost: the messages.  [default: 64,4K,64K,1M]")
+@click.option("--duplex", is_flag=True,
+              help="Run two commands that talk to each other: what A writes B reads, and back.")
+@click.option("--transcript", type=click.Path(), metavar="FILE",
+              help="With --duplex: write what each side said to FILE; - is standard output.")
+@click.option("--stall", type=Seconds(positive=True),
+              help="With --duplex: say who waits for what, when both have waited so long.  [default: never]")
 @click.option("--timeout", type=Seconds(positive=True), help="End the commands after so long; status 124.")
 @click.option("--grace", type=Seconds(), default=5.0, show_default=True, help="Time between TERM and KILL.")
 @click.option("--strict", is_flag=True, help="SIGPIPE is a failure, even where the reader succeeded.")
@@ -55,7 +79,7 @@ def tables() -> dict[str, tuple[Column, ...]]:
 @output_options(tables(), meant, source="pipe")
 @click.argument("stages", nargs=-1, metavar="['COMMAND']...")
 def command(
-    output: Output, stages: tuple[str, ...], cost: bool, sizes: list[int] | None, meter: bool, **how: Any
+    output: Output, stages: tuple[str, ...], cost: bool, sizes: list[int] | None, duplex: bool, meter: bool, **how: Any
 ) -> int:
     """See how a pipe carries messages from one process to another.
 
@@ -75,6 +99,20 @@ def command(
     time that the pipeline took, and no other for more than two thirds of what it was; else there is no clear one.
     So there is none where all wait for ipcctl's own standard input or output.
 
+    With --duplex and two commands, A and B, each run by sh -c, what A writes to its standard output B reads from its
+    standard input, and the other way round. When one closes its output the other sees the end of file, while its own
+    output still reaches the first. It ends when both have ended; the report goes to stderr, or to -o FILE. The exit
+    status is that of the last that failed; one that SIGPIPE ended did not fail, where the other succeeded and --strict
+    is not given.
+
+    The transcript has a line of JSON for each piece that was said: time and t_ms, direction (A>B), said_bytes, text,
+    or base64 where it is not UTF-8, and closed, true where a side will say no more. A file that takes no more ends the
+    transcript, not the conversation; the status is then 125, where it would be 0.
+
+    A stall is told when no byte has moved for --stall and each side waits: reads an empty input, writes into what is
+    full, or polls, with none of its processes at work or asleep for a time (/proc/PID/wchan). It ends nothing;
+    --timeout does.
+
     With --meter, it passes standard input on to standard output, unchanged, in the middle of a pipeline of the
     shell's, shows on a terminal how many bytes and how fast, and ends with a report on stderr. The status is 0, or
     that of a filter: 141 when its reader was gone before the end.
@@ -82,13 +120,21 @@ def command(
     With --cost, it measures throughput and round-trip time of each kind of pipe.
     """
     needs("--cost", cost, "sizes")
+    needs("--duplex", duplex, "transcript", "stall")
     needs("--meter", meter, "size", "limit", "name", "interval")
-    needs("stages", bool(stages), "timeout", "grace", "strict")
-    needs("stages or --meter", bool(stages) or meter, "progress")
+    needs("commands", bool(stages), "timeout", "grace", "strict")
+    needs("stages or --meter", meter or (bool(stages) and not duplex), "progress")
+    modes = [f"--{name}" for name, given in zip(MODES, (cost, duplex, meter), strict=True) if given]
+    if len(modes) > 1:
+        raise click.UsageError(f"{' and '.join(modes)} are {len(modes)} things; ask for one")
     if cost:
         return measure(output, stages, sizes)
-    if meter or stages:
-        return carry(output, stages, meter, **how)
+    if duplex:
+        return converse(output, stages, **how)
+    if meter:
+        return pass_on(output, stages, **how)
+    if stages:
+        return run(output, stages, **how)
     return show(output)
 
 
@@ -102,13 +148,18 @@ def show(output: Output) -> int:
     return HELD if report.ok else NO
 
 
-def carry(output: Output, stages: tuple[str, ...], meter: bool, progress: bool | None, **how: Any) -> int:
-    """Run the pipeline, or the meter."""
-    from . import pipeline
+def run(output: Output, stages: tuple[str, ...], **how: Any) -> int:
+    """Run the stages."""
+    from .pipeline import run_stages
 
-    if meter:
-        return pipeline.run_meter(output, stages, progress, how["size"], how["limit"], how["name"], how["interval"])
-    return pipeline.run_stages(output, stages, progress, how["timeout"], how["grace"], how["strict"])
+    return run_stages(output, stages, how["progress"], how["timeout"], how["grace"], how["strict"])
+
+
+def pass_on(output: Output, stages: tuple[str, ...], **how: Any) -> int:
+    """Pass standard input on to standard output."""
+    from .pipeline import run_meter
+
+    return run_meter(output, stages, how["progress"], how["size"], how["limit"], how["name"], how["interval"])
 
 
 def measure(output: Output, stages: tuple[str, ...], sizes: list[int] | None) -> int:
@@ -123,6 +174,38 @@ def measure(output: Output, stages: tuple[str, ...], sizes: list[int] | None) ->
     output.open()
     output.write(Report("pipe", COST, rows=rows_of_costs(sizes), title="the cost of sending bytes"), live=True)
     return HELD
+
+
+def converse(output: Output, commands: tuple[str, ...], transcript: str | None, stall: float | None, **how: Any) -> int:
+    """Let two commands talk to each other."""
+    if len(commands) != 2:
+        raise BadInput(f"--duplex needs two commands, 'A' and 'B', and {len(commands)} were given")
+    if not all(each.strip() for each in commands):
+        raise BadInput("--duplex was given an empty command; name two, 'A' and 'B'")
+    from ..ipc.duplex import Duplex
+    from ..ipc.transcript import Transcript
+
+    output.open(beside_command=True)
+    written = None if transcript is None else Transcript(transcript)
+    job = Duplex(commands, written, stall, how["timeout"], how["grace"], how["strict"],
+                 tell=lambda line: say(f"ipcctl pipe: {line}"))  # fmt: skip
+    run_and_report(output, "pipe", job, lambda: Report(
+        "pipe", DUPLEX, job.status == HELD, summary_of_duplex(job), job.rows(), events=job.events,
+        title="two commands that talked to each other"))  # fmt: skip
+    return job.status
+
+
+def summary_of_duplex(job: Any) -> dict[str, Any]:
+    """The figures of both together."""
+    rows = job.rows()
+    return {
+        "status": job.status,
+        "wall_s": job.wall_s,
+        **{f"{row['side'].lower()}_{name}": row[name] for row in rows for name in ("status", "sent_bytes")},
+        "timed_out": any(row["timed_out"] for row in rows),
+        "stalls": job.stalls,
+        "transcript_error": job.transcript.failed if job.transcript else None,
+    }
 
 
 command.tables = tables()  # type: ignore[attr-defined]

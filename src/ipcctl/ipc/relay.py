@@ -247,7 +247,7 @@ class Relay(Polled):
 
     # --- what Polled calls
 
-    def ready(self, found: list[tuple[int, int]]) -> None:
+    def ready(self, found: list[tuple[int, int]]) -> bool:
         """Serve the links that these descriptors are of."""
         for descriptor, events in found:
             link = self._by_descriptor.get(descriptor)
@@ -256,6 +256,7 @@ class Relay(Polled):
             if descriptor == link.sink and events & GONE:
                 link.ended = READER_GONE
             self._serve(link)
+        return False
 
     def moment(self, now: float) -> None:
         """Wake the links that have rested, and do what is to be done now and then."""

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from .signals import FORWARDED, Signals, signal_descriptor
 
 NEVER = float("inf")
+LONGEST_S = 1e6  # poll(2) takes its time-out in milliseconds, as an int
 
 
 class Polled(Signals):
@@ -49,7 +50,10 @@ class Polled(Signals):
             self._wanted[descriptor] = events
 
     def wait(self, deadline: float | None = None) -> signal.struct_siginfo | None:
-        """The next signal; None once `deadline` (time.monotonic) has passed. Meanwhile descriptors are served."""
+        """The next signal; None once `deadline` (time.monotonic) has passed, or what was waited for has come.
+
+        Meanwhile descriptors are served.
+        """
         end = NEVER if deadline is None else deadline
         while True:
             info = signal.sigtimedwait(self.waited_for, 0)
@@ -61,11 +65,13 @@ class Polled(Signals):
             if now >= self.due:
                 self.moment(now)
             until = min(end, self.due)
-            found = self._poll.poll(None if until == NEVER else max(until - now, 0) * 1000)
-            self.ready([(each, events) for each, events in found if each != self._descriptor])
+            found = self._poll.poll(None if until == NEVER else min(max(until - now, 0), LONGEST_S) * 1000)
+            if self.ready([(each, events) for each, events in found if each != self._descriptor]):
+                return None
 
-    def ready(self, found: list[tuple[int, int]]) -> None:
-        """Descriptors are ready, each with its events (poll(2)); there may be none."""
+    def ready(self, found: list[tuple[int, int]]) -> bool:
+        """Descriptors are ready, each with its events (poll(2)); there may be none. True ends the wait."""
+        return False
 
     def moment(self, now: float) -> None:
         """The moment that is due has come; it is to name the next."""

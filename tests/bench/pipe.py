@@ -59,7 +59,8 @@ def pipelines() -> Iterator[Comparison]:
         stages = [PRODUCER, *["cat"] * (count - 2), CONSUMER]
         mine, theirs = f"ipcctl pipe, {count} stages", f"the shell's, {count} stages"
         times = in_turns({mine: [IPCCTL, "pipe", "-q", *stages], theirs: shell(" | ".join(stages))}, ROUNDS)
-        idle = in_turns({mine: [IPCCTL, "pipe", "-q", *["true"] * count], theirs: shell(" | ".join(["true"] * count))}, 10)
+        nothing = ["true"] * count
+        idle = in_turns({mine: [IPCCTL, "pipe", "-q", *nothing], theirs: shell(" | ".join(nothing))}, 10)
         times = {name: [each - statistics.median(idle[name]) for each in times[name]] for name in times}
         yield compare(times, mine, theirs, at_least=at_least)
 

@@ -1,4 +1,4 @@
-"""`ipcctl pipe`: the concept shown, what each kind of pipe costs, or two commands that talk to each other."""
+"""`ipcctl pipe`: the concept shown, what each kind of pipe costs, a pipeline, a conversation, or a meter."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ from typing import Any
 import click
 
 from ..errors import HELD, NO, BadInput
-from ..process.outcome import RUN_COLUMNS
 from ..report.options import output_options
 from ..report.output import Output
 from ..report.report import Column, Report
-from ..report.sink import say
-from .arguments import Seconds, Sizes, needs
-from .running import run_and_report
+from .arguments import Seconds, Size, Sizes, needs
 
-STATUS = Column("status", "integer", "its exit status as a shell reports it: 128 + N when signal N ended it")
-IN_TABLE = ("pid", "wall_s", "user_s", "system_s", "max_rss_kib", "start_error")
+MODES = ("cost", "duplex", "meter")
 COST = (
     Column("method", "text", "what carries the message"),
     Column("message_bytes", "integer", "the size of a message"),
@@ -26,51 +22,68 @@ COST = (
     Column("messages", "integer", "how many were sent one way, in all tries"),
     Column("round_trips", "integer", "how many round trips were made"),
 )
-RECORD = tuple(each.but(shown=each.name != "argv", in_table=each.name in IN_TABLE) for each in RUN_COLUMNS)
-DUPLEX = (
-    Column("side", "text", "A or B"),
-    Column("command", "text", "the command, as it was given to sh -c"),
-    STATUS,
-    *RECORD,
-    Column("sent_bytes", "integer", "what it wrote to its standard output"),
-    Column("received_bytes", "integer", "what was put into its standard input"),
-    Column("waited", "text", "at the last stall: what it waited for"),
-)
 
 
 def meant(given: dict[str, Any]) -> str:
     """Which of the things that pipe does the options ask for."""
-    return "--cost" if given["cost"] else "--duplex" if given["duplex"] else "the concept"
+    chosen = next((name for name in MODES if given[name]), "")
+    return f"--{chosen}" if chosen else "stages" if given["stages"] else "the concept"
 
 
 def tables() -> dict[str, tuple[Column, ...]]:
     """The column tables by what pipe does."""
     from ..demos.messages import MESSAGE_COLUMNS
+    from ..ipc.duplex import DUPLEX_COLUMNS
+    from ..ipc.meter import METER_COLUMNS
+    from ..ipc.pipeline import STAGE_COLUMNS
 
-    return {"the concept": MESSAGE_COLUMNS, "--cost": COST, "--duplex": DUPLEX}
+    return {"the concept": MESSAGE_COLUMNS, "stages": STAGE_COLUMNS, "--duplex": DUPLEX_COLUMNS,
+            "--meter": METER_COLUMNS, "--cost": COST}  # fmt: skip
 
 
 @click.command()
 @click.option("--cost", is_flag=True, help="Measure what each kind of pipe costs, by the size of a message.")
 @click.option("--sizes", type=Sizes(), metavar="SIZE,…", help="With --cost: the messages.  [default: 64,4K,64K,1M]")
+@click.option("--timeout", type=Seconds(positive=True), help="End the commands after so long; status 124.")
+@click.option("--grace", type=Seconds(), default=5.0, show_default=True, help="Time between TERM and KILL.")
+@click.option("--strict", is_flag=True, help="SIGPIPE is a failure, even where the reader succeeded.")
+@click.option("--progress/--no-progress", default=None,
+              help="Of stages and --meter: show on stderr how it goes.  [default: on a terminal]")
 @click.option("--duplex", is_flag=True,
               help="Run two commands that talk to each other: what A writes B reads, and back.")
 @click.option("--transcript", type=click.Path(), metavar="FILE",
               help="With --duplex: write what each side said to FILE; - is standard output.")
 @click.option("--stall", type=Seconds(positive=True),
               help="With --duplex: say who waits for what, when both have waited so long.  [default: never]")
-@click.option("--timeout", type=Seconds(positive=True), help="End the commands after so long; status 124.")
-@click.option("--grace", type=Seconds(), default=5.0, show_default=True, help="Time between TERM and KILL.")
-@click.option("--strict", is_flag=True, help="SIGPIPE is a failure, even where the reader succeeded.")
+@click.option("--meter", is_flag=True,
+              help="Pass standard input on to standard output, and say how many bytes and how fast.")
+@click.option("--size", type=Size(), help="With --meter: how much will come.  [default: what a file on stdin has]")
+@click.option("--limit", type=Size(), metavar="RATE", help="With --meter: hold to so many bytes a second.")
+@click.option("--name", metavar="NAME", help="With --meter: what its line begins with.")
+@click.option("--interval", type=Seconds(positive=True), default=0.5, show_default=True,
+              help="With --meter: time between two looks.")
 @output_options(tables(), meant, source="pipe")
 @click.argument("stages", nargs=-1, metavar="['COMMAND']...")
 def command(
-    output: Output, stages: tuple[str, ...], cost: bool, sizes: list[int] | None, duplex: bool, **how: Any
+    output: Output, stages: tuple[str, ...], cost: bool, sizes: list[int] | None, duplex: bool, meter: bool, **how: Any
 ) -> int:
     """See how a pipe carries messages from one process to another.
 
     Alone, it sends messages for real through each kind of pipe, and checks every statement of the concept against
     what the kernel shows.
+
+    With STAGES, each run by sh -c, it runs them as a pipeline, as the shell does, and reports how each stage ended and
+    what it did, on stderr or to -o FILE. Standard input is the first one's, standard output the last one's. The exit
+    status is that of the last stage that failed, as with the shell's pipefail; but a stage that SIGPIPE ended did not
+    fail where its reader was done, and that reader did not fail: --strict counts it. What the stages leave running
+    is left, as by a shell.
+
+    A stage is starved while its input is empty and it wants more, blocked while its output is full, and busy for the
+    rest of its time: computing, asleep, or waiting for a disk or a processor. This is looked at some 100 times a
+    second, by what is in the pipes and, where /proc/PID/syscall may be read, by the system call that the stage's
+    first process waits in. The bottleneck is the stage that was busy longest, if it was so for two thirds of the
+    time that the pipeline took, and no other for more than two thirds of what it was; else there is no clear one.
+    So there is none where all wait for ipcctl's own standard input or output.
 
     With --duplex and two commands, A and B, each run by sh -c, what A writes to its standard output B reads from its
     standard input, and the other way round. When one closes its output the other sees the end of file, while its own
@@ -86,17 +99,26 @@ def command(
     full, or polls, with none of its processes at work or asleep for a time (/proc/PID/wchan). It ends nothing;
     --timeout does.
 
+    With --meter, it passes standard input on to standard output, unchanged, in the middle of a pipeline of the
+    shell's, shows on a terminal how many bytes and how fast, and ends with a report on stderr. The status is 0, or
+    that of a filter: 141 when its reader was gone before the end.
+
     With --cost, it measures throughput and round-trip time of each kind of pipe.
     """
     needs("--cost", cost, "sizes")
+    chosen = [f"--{name}" for name, there in zip(MODES, (cost, duplex, meter), strict=True) if there]
+    if len(chosen) > 1:
+        raise click.UsageError(f"{chosen[0]} and {chosen[1]} are two things; ask for one")
     needs("--duplex", duplex, "transcript", "stall")
-    needs("commands", bool(stages), "timeout", "grace", "strict")
-    if cost and duplex:
-        raise click.UsageError("--cost and --duplex are two things; ask for one")
+    needs("--meter", meter, "size", "limit", "name", "interval")
+    needs("stages", bool(stages), "timeout", "grace", "strict")
+    needs("stages or --meter", (bool(stages) or meter) and not duplex, "progress")
     if cost:
         return measure(output, stages, sizes)
     if duplex:
         return converse(output, stages, **how)
+    if meter or stages:
+        return carry(output, stages, meter, **how)
     return show(output)
 
 
@@ -108,6 +130,15 @@ def show(output: Output) -> int:
     report = demonstrate("pipe")
     output.write(report)
     return HELD if report.ok else NO
+
+
+def carry(output: Output, stages: tuple[str, ...], meter: bool, progress: bool | None, **how: Any) -> int:
+    """Run the pipeline, or the meter."""
+    from . import pipeline
+
+    if meter:
+        return pipeline.run_meter(output, stages, progress, how["size"], how["limit"], how["name"], how["interval"])
+    return pipeline.run_stages(output, stages, progress, how["timeout"], how["grace"], how["strict"])
 
 
 def measure(output: Output, stages: tuple[str, ...], sizes: list[int] | None) -> int:
@@ -124,36 +155,12 @@ def measure(output: Output, stages: tuple[str, ...], sizes: list[int] | None) ->
     return HELD
 
 
-def converse(output: Output, commands: tuple[str, ...], transcript: str | None, stall: float | None, **how: Any) -> int:
+def converse(output: Output, commands: tuple[str, ...], **how: Any) -> int:
     """Let two commands talk to each other."""
-    if len(commands) != 2:
-        raise BadInput(f"--duplex needs two commands, 'A' and 'B', and {len(commands)} were given")
-    if not all(each.strip() for each in commands):
-        raise BadInput("--duplex was given an empty command; name two, 'A' and 'B'")
-    from ..ipc.duplex import Duplex
-    from ..ipc.transcript import Transcript
+    from .conversation import run_duplex
 
-    output.open(beside_command=True)
-    written = None if transcript is None else Transcript(transcript)
-    job = Duplex(commands, written, stall, how["timeout"], how["grace"], how["strict"],
-                 tell=lambda line: say(f"ipcctl pipe: {line}"))  # fmt: skip
-    run_and_report(output, "pipe", job, lambda: Report(
-        "pipe", DUPLEX, job.status == HELD, summary_of_duplex(job), job.rows(), events=job.events,
-        title="two commands that talked to each other"))  # fmt: skip
-    return job.status
-
-
-def summary_of_duplex(job: Any) -> dict[str, Any]:
-    """The figures of both together."""
-    rows = job.rows()
-    return {
-        "status": job.status,
-        "wall_s": job.wall_s,
-        **{f"{row['side'].lower()}_{name}": row[name] for row in rows for name in ("status", "sent_bytes")},
-        "timed_out": any(row["timed_out"] for row in rows),
-        "stalls": job.stalls,
-        "transcript_error": job.transcript.failed if job.transcript else None,
-    }
+    names = ("transcript", "stall", "timeout", "grace", "strict")
+    return run_duplex(output, commands, *(how[name] for name in names))
 
 
 command.tables = tables()  # type: ignore[attr-defined]

@@ -250,7 +250,7 @@ def test_stopped_and_disturbed_it_loses_no_byte(tmp_path: Path) -> None:
         (["--duplex", "cat", " "], "--duplex was given an empty command"),
         (["--stall", "1"], "--stall goes with --duplex"),
         (["--transcript", "x"], "--transcript goes with --duplex"),
-        (["--timeout", "1"], "--timeout goes with stages"),
+        (["--timeout", "1"], "--timeout goes with commands"),
         (["--duplex", "--stall", "0", "cat", "cat"], "too short"),
         (["--duplex", "--progress", "cat", "cat"], "--progress goes with stages or --meter"),
         (["--duplex", "cat", "cat", "--transcript", "-", "-o", "-"], "cannot both go to standard output"),

@@ -50,12 +50,13 @@ def test_bytes_arrive_as_they_were(data: bytes, tmp_path: Path) -> None:
     with open(tmp_path / "in", "rb") as given, open(tmp_path / "out", "wb") as taken:
         done = ipcctl("pipe", "-f", "json", *["cat"] * 4, stdin=given, stdout=taken)
     assert (tmp_path / "out").read_bytes() == data
-    assert [(row["received_bytes"], row["sent_bytes"], row["status"]) for row in rows(done)] == [(len(data),) * 2 + (0,)] * 4
+    seen = [(row["received_bytes"], row["sent_bytes"], row["status"]) for row in rows(done)]
+    assert seen == [(len(data), len(data), 0)] * 4
 
 
 def test_three_gibibytes_are_counted() -> None:
     """More than an int of 32 bits holds, and more than one splice moves."""
-    done = piped("head -c 3G /dev/zero", python("import os, sys\nwhile os.splice(0, 1, 1 << 20): pass") + " > /dev/null")
+    done = piped("head -c 3G /dev/zero", python("import os\nwhile os.splice(0, 1, 1 << 20): pass") + " > /dev/null")
     assert [(row["sent_bytes"], row["received_bytes"]) for row in rows(done)] == [(3 << 30, None), (None, 3 << 30)]
 
 
@@ -67,7 +68,7 @@ def test_stdin_and_stdout_are_the_ends() -> None:
 
 def test_the_row_is_a_run_record() -> None:
     first, last = rows(piped("echo $$", "read pid; echo $pid; exit 3"))
-    assert (first["stage"], first["command"], first["argv"]) == (1, "echo $$", ["sh", "-c", "echo $$"])
+    assert (first["stage"], first["command"]) == (1, "echo $$")
     assert (first["exit_code"], last["exit_code"], last["signal"], last["timed_out"]) == (0, 3, None, False)
     assert first["started"] <= last["started"]
     for row in (first, last):
@@ -234,7 +235,7 @@ def test_asked_to_end_it_leaves_nothing(name: str) -> None:
 
 def test_a_time_out_ends_it() -> None:
     done = piped("--timeout", "200ms", "--grace", "100ms", "trap '' TERM; sleep 1000", "cat")
-    assert (done.returncode, [row["timed_out"] for row in rows(done)][0]) == (124, True)
+    assert (done.returncode, rows(done)[0]["timed_out"]) == (124, True)
     assert children() == []
 
 

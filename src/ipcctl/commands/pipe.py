@@ -44,17 +44,17 @@ def tables() -> dict[str, tuple[Column, ...]]:
 @click.command()
 @click.option("--cost", is_flag=True, help="Measure what each kind of pipe costs, by the size of a message.")
 @click.option("--sizes", type=Sizes(), metavar="SIZE,…", help="With --cost: the messages.  [default: 64,4K,64K,1M]")
-@click.option("--timeout", type=Seconds(positive=True), help="End the commands after so long; status 124.")
-@click.option("--grace", type=Seconds(), default=5.0, show_default=True, help="Time between TERM and KILL.")
-@click.option("--strict", is_flag=True, help="SIGPIPE is a failure, even where the reader succeeded.")
-@click.option("--progress/--no-progress", default=None,
-              help="Of stages and --meter: show on stderr how it goes.  [default: on a terminal]")
 @click.option("--duplex", is_flag=True,
               help="Run two commands that talk to each other: what A writes B reads, and back.")
 @click.option("--transcript", type=click.Path(), metavar="FILE",
               help="With --duplex: write what each side said to FILE; - is standard output.")
 @click.option("--stall", type=Seconds(positive=True),
               help="With --duplex: say who waits for what, when both have waited so long.  [default: never]")
+@click.option("--timeout", type=Seconds(positive=True), help="End the commands after so long; status 124.")
+@click.option("--grace", type=Seconds(), default=5.0, show_default=True, help="Time between TERM and KILL.")
+@click.option("--strict", is_flag=True, help="SIGPIPE is a failure, even where the reader succeeded.")
+@click.option("--progress/--no-progress", default=None,
+              help="Of stages and --meter: show on stderr how it goes.  [default: on a terminal]")
 @click.option("--meter", is_flag=True,
               help="Pass standard input on to standard output, and say how many bytes and how fast.")
 @click.option("--size", type=Size(), help="With --meter: how much will come.  [default: what a file on stdin has]")
@@ -106,19 +106,21 @@ def command(
     With --cost, it measures throughput and round-trip time of each kind of pipe.
     """
     needs("--cost", cost, "sizes")
-    chosen = [f"--{name}" for name, there in zip(MODES, (cost, duplex, meter), strict=True) if there]
-    if len(chosen) > 1:
-        raise click.UsageError(f"{chosen[0]} and {chosen[1]} are two things; ask for one")
     needs("--duplex", duplex, "transcript", "stall")
     needs("--meter", meter, "size", "limit", "name", "interval")
-    needs("stages", bool(stages), "timeout", "grace", "strict")
-    needs("stages or --meter", (bool(stages) or meter) and not duplex, "progress")
+    needs("commands", bool(stages), "timeout", "grace", "strict")
+    needs("stages or --meter", meter or (bool(stages) and not duplex), "progress")
+    modes = [f"--{name}" for name, given in zip(MODES, (cost, duplex, meter), strict=True) if given]
+    if len(modes) > 1:
+        raise click.UsageError(f"{' and '.join(modes)} are {len(modes)} things; ask for one")
     if cost:
         return measure(output, stages, sizes)
     if duplex:
         return converse(output, stages, **how)
-    if meter or stages:
-        return carry(output, stages, meter, **how)
+    if meter:
+        return pass_on(output, stages, **how)
+    if stages:
+        return run(output, stages, **how)
     return show(output)
 
 
@@ -132,13 +134,18 @@ def show(output: Output) -> int:
     return HELD if report.ok else NO
 
 
-def carry(output: Output, stages: tuple[str, ...], meter: bool, progress: bool | None, **how: Any) -> int:
-    """Run the pipeline, or the meter."""
-    from . import pipeline
+def run(output: Output, stages: tuple[str, ...], **how: Any) -> int:
+    """Run the stages."""
+    from .pipeline import run_stages
 
-    if meter:
-        return pipeline.run_meter(output, stages, progress, how["size"], how["limit"], how["name"], how["interval"])
-    return pipeline.run_stages(output, stages, progress, how["timeout"], how["grace"], how["strict"])
+    return run_stages(output, stages, how["progress"], how["timeout"], how["grace"], how["strict"])
+
+
+def pass_on(output: Output, stages: tuple[str, ...], **how: Any) -> int:
+    """Pass standard input on to standard output."""
+    from .pipeline import run_meter
+
+    return run_meter(output, stages, how["progress"], how["size"], how["limit"], how["name"], how["interval"])
 
 
 def measure(output: Output, stages: tuple[str, ...], sizes: list[int] | None) -> int:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import stat
@@ -87,16 +88,18 @@ class Meter:
             relay.periodic.append(display)
         try:
             with relay:
-                relay.plan()
-                relay.add(self.link)
-                while self.asked_to_end is None:
-                    info = relay.wait()
-                    if info is not None and info.si_signo in ENDING:
-                        self.asked_to_end = info.si_signo
-        except Ended:
-            pass
+                with contextlib.suppress(Ended):
+                    relay.plan()
+                    relay.add(self.link)
+                    while self.asked_to_end is None:
+                        self._heed(relay.wait())
+                self._heed(signal.sigtimedwait(relay.waited_for, 0))  # one that came just as the input ended
         finally:
             self.wall_s = time.monotonic() - self.began
+
+    def _heed(self, info: signal.struct_siginfo | None) -> None:
+        if info is not None and info.si_signo in ENDING:
+            self.asked_to_end = info.si_signo
 
     @property
     def status(self) -> int:
@@ -114,7 +117,7 @@ class Meter:
             "name": self.name, "passed_bytes": self.link.moved_bytes, "size_bytes": self.size_bytes,
             "wall_s": round(self.wall_s, 6), "average_bytes_per_s": round(self.link.moved_bytes / self.wall_s, 1),
             "user_s": used.user, "system_s": used.system,
-            "ended": self.link.ended or (self.asked_to_end and signal_name(self.asked_to_end)),
+            "ended": signal_name(self.asked_to_end) if self.asked_to_end else self.link.ended,
         }  # fmt: skip
 
 

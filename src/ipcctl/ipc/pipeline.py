@@ -32,7 +32,7 @@ IN_TABLE = ("pid", "wall_s")
 STAGE_COLUMNS = (
     Column("stage", "integer", "its place in the pipeline, from 1"),
     Column("command", "text", "the stage, as it was given to sh -c"),
-    *(each.but(each.shown, each.name in IN_TABLE) for each in RUN_COLUMNS),
+    *(each.but(each.name != "argv", each.name in IN_TABLE) for each in RUN_COLUMNS),
     Column("received_bytes", "integer", "what it took from its input; of ipcctl's own stdin, known only of a file"),
     Column("sent_bytes", "integer", "what it wrote to its output; to ipcctl's own stdout, known only of a file"),
     Column("rate_bytes_per_s", "real", "what it received, or where that is unknown what it sent, by wall_s"),

@@ -254,7 +254,7 @@ def test_stopped_and_disturbed_it_loses_no_byte(tmp_path: Path) -> None:
         (["--duplex", "--stall", "0", "cat", "cat"], "too short"),
         (["--duplex", "--progress", "cat", "cat"], "--progress goes with stages or --meter"),
         (["--duplex", "cat", "cat", "--transcript", "-", "-o", "-"], "cannot both go to standard output"),
-        (["--duplex", "--cost", "cat", "cat"], "--cost and --duplex are two things"),
+        (["--duplex", "--cost", "cat", "cat"], "--cost and --duplex are 2 things"),
         (["--duplex", "cat", "cat", "-c", "nope"], "no column 'nope' in rows; there are: side, command,"),
     ],
 )  # fmt: skip

@@ -10,11 +10,12 @@ import re
 import select
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import IPCCTL, children, ipcctl, one_line, report_of, runs, started, state_of, wait_until
+from support import IPCCTL, children, ipcctl, one_line, reap_ended, report_of, runs, started, state_of, wait_until
 
 TAIL = "seq 20000; exec >&-; tail -n 1 > last"
 
@@ -134,7 +135,7 @@ STALLS = [
     ("cat", "cat", "for B to write", "for A to write"),
     ("sh -c 'cat; :' | cat", "cat", "for B to write", "for A to write"),
     ("yes", "yes", "for B to read", "for A to read"),
-    ("cat", "exec python3 -c 'import select; select.select([0], [], [])'",
+    ("cat", f"exec {sys.executable} -c 'import select; select.select([0], [], [])'",
      "for B to write", "for an event, perhaps for A to write"),
 ]  # fmt: skip
 
@@ -173,6 +174,18 @@ def test_a_side_that_is_killed_leaves_the_other_its_end_of_file(tmp_path: Path) 
     a, b = report_of(done, "stderr")["rows"]
     assert (done.returncode, a["status"], b["status"], b["signal"]) == (137, 0, 137, "SIGKILL")
     assert (tmp_path / "heard").read_text() == "last words\ndone\n"
+
+
+def test_what_they_leave_running_goes_on_talking(tmp_path: Path) -> None:
+    """As under a shell; the status does not wait for it."""
+    os.mkfifo(tmp_path / "gate")
+    speak, hear = "(read -r _ < gate; echo late) 2> /dev/null &", "exec 3<&0; cat <&3 > heard 2> /dev/null &"
+    done = duplex(speak, hear, cwd=tmp_path)
+    assert (done.returncode, report_of(done, "stderr")["ok"]) == (0, True)
+    (tmp_path / "gate").write_text("go\n")
+    wait_until(lambda: (tmp_path / "heard").read_text() == "late\n", "what was said late")
+    wait_until(lambda: not any(map(runs, children())), "the end of all that were left")
+    reap_ended()
 
 
 def test_who_writes_to_one_that_is_done_is_told_so_and_that_is_no_failure() -> None:
@@ -239,7 +252,9 @@ def test_stopped_and_disturbed_it_loses_no_byte(tmp_path: Path) -> None:
         (["--transcript", "x"], "--transcript goes with --duplex"),
         (["--timeout", "1"], "--timeout goes with commands"),
         (["--duplex", "--stall", "0", "cat", "cat"], "too short"),
-        (["--duplex", "--cost", "cat", "cat"], "--cost and --duplex are two things"),
+        (["--duplex", "--progress", "cat", "cat"], "--progress goes with stages or --meter"),
+        (["--duplex", "cat", "cat", "--transcript", "-", "-o", "-"], "cannot both go to standard output"),
+        (["--duplex", "--cost", "cat", "cat"], "--cost and --duplex are 2 things"),
         (["--duplex", "cat", "cat", "-c", "nope"], "no column 'nope' in rows; there are: side, command,"),
     ],
 )  # fmt: skip

@@ -7,17 +7,12 @@ from typing import Any
 import click
 
 from ..errors import HELD, NO, BadInput
-from ..process.outcome import RUN_COLUMNS
 from ..report.options import output_options
 from ..report.output import Output
 from ..report.report import Column, Report
-from ..report.sink import say
 from .arguments import Seconds, Size, Sizes, needs
-from .running import run_and_report
 
-STATUS = Column("status", "integer", "its exit status as a shell reports it: 128 + N when signal N ended it")
 MODES = ("cost", "duplex", "meter")
-IN_TABLE = ("pid", "wall_s", "user_s", "system_s", "max_rss_kib", "start_error")
 COST = (
     Column("method", "text", "what carries the message"),
     Column("message_bytes", "integer", "the size of a message"),
@@ -26,16 +21,6 @@ COST = (
     Column("fastest_round_trip_s", "real", "the fastest of the tries"),
     Column("messages", "integer", "how many were sent one way, in all tries"),
     Column("round_trips", "integer", "how many round trips were made"),
-)
-RECORD = tuple(each.but(shown=each.name != "argv", in_table=each.name in IN_TABLE) for each in RUN_COLUMNS)
-DUPLEX = (
-    Column("side", "text", "A or B"),
-    Column("command", "text", "the command, as it was given to sh -c"),
-    STATUS,
-    *RECORD,
-    Column("sent_bytes", "integer", "what it wrote to its standard output"),
-    Column("received_bytes", "integer", "what was put into its standard input"),
-    Column("waited", "text", "at the last stall: what it waited for"),
 )
 
 
@@ -48,11 +33,12 @@ def meant(given: dict[str, Any]) -> str:
 def tables() -> dict[str, tuple[Column, ...]]:
     """The column tables by what pipe does."""
     from ..demos.messages import MESSAGE_COLUMNS
+    from ..ipc.duplex import DUPLEX_COLUMNS
     from ..ipc.meter import METER_COLUMNS
     from ..ipc.pipeline import STAGE_COLUMNS
 
-    stages = {"stages": STAGE_COLUMNS, "--duplex": DUPLEX, "--meter": METER_COLUMNS}
-    return {"the concept": MESSAGE_COLUMNS, **stages, "--cost": COST}
+    return {"the concept": MESSAGE_COLUMNS, "stages": STAGE_COLUMNS, "--duplex": DUPLEX_COLUMNS,
+            "--meter": METER_COLUMNS, "--cost": COST}  # fmt: skip
 
 
 @click.command()
@@ -176,36 +162,12 @@ def measure(output: Output, stages: tuple[str, ...], sizes: list[int] | None) ->
     return HELD
 
 
-def converse(output: Output, commands: tuple[str, ...], transcript: str | None, stall: float | None, **how: Any) -> int:
+def converse(output: Output, commands: tuple[str, ...], **how: Any) -> int:
     """Let two commands talk to each other."""
-    if len(commands) != 2:
-        raise BadInput(f"--duplex needs two commands, 'A' and 'B', and {len(commands)} were given")
-    if not all(each.strip() for each in commands):
-        raise BadInput("--duplex was given an empty command; name two, 'A' and 'B'")
-    from ..ipc.duplex import Duplex
-    from ..ipc.transcript import Transcript
+    from .conversation import run_duplex
 
-    output.open(beside_command=True)
-    written = None if transcript is None else Transcript(transcript)
-    job = Duplex(commands, written, stall, how["timeout"], how["grace"], how["strict"],
-                 tell=lambda line: say(f"ipcctl pipe: {line}"))  # fmt: skip
-    run_and_report(output, "pipe", job, lambda: Report(
-        "pipe", DUPLEX, job.status == HELD, summary_of_duplex(job), job.rows(), events=job.events,
-        title="two commands that talked to each other"))  # fmt: skip
-    return job.status
-
-
-def summary_of_duplex(job: Any) -> dict[str, Any]:
-    """The figures of both together."""
-    rows = job.rows()
-    return {
-        "status": job.status,
-        "wall_s": job.wall_s,
-        **{f"{row['side'].lower()}_{name}": row[name] for row in rows for name in ("status", "sent_bytes")},
-        "timed_out": any(row["timed_out"] for row in rows),
-        "stalls": job.stalls,
-        "transcript_error": job.transcript.failed if job.transcript else None,
-    }
+    names = ("transcript", "stall", "timeout", "grace", "strict")
+    return run_duplex(output, commands, *(how[name] for name in names))
 
 
 command.tables = tables()  # type: ignore[attr-defined]

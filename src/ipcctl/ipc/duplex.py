@@ -1,34 +1,47 @@
 """Two commands that talk to each other: what the one writes the other reads, both ways, through a relay in between.
 
-    A ──stdout──► pipe ──► relay ──► pipe ──stdin──► B        each direction for itself: when A closes its output, B
-    A ◄──stdin─── pipe ◄── relay ◄── pipe ◄─stdout── B        sees the end of file, while B's own still reaches A
+    A ──stdout──► pipe ═ relay ═ pipe ──stdin──► B        each way for itself: when A closes its output, B sees the
+    A ◄──stdin─── pipe ═ relay ═ pipe ◄─stdout── B        end of file, while B's own still reaches A
 
-The relay holds one piece of each direction at most, so that a writer is held up by a reader that is slow, and is told
-(EPIPE) when the reader is gone, as by a single pipe.
+A writer is held up by a reader that is slow, and told (EPIPE) when the reader is gone, as by a single pipe.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import signal
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import FAILED, HELD, SIGNALLED, TIMED_OUT
-from ..process.outcome import RunRecord
-from ..process.polled import NEVER, Polled
-from ..process.procfs import all_stats, stat_of
+from ..process.outcome import RUN_COLUMNS, RunRecord
+from ..process.polled import NEVER
 from ..process.run import Run
 from ..process.signals import ENDING, Signals
-from .stall import Waiting, waiting_of
-from .transcript import Transcript
+from ..report.report import Column
+from .relay import (
+    COPIED_AT_ONCE,
+    INPUT_ENDED,
+    READER_GONE,
+    Link,
+    Periodic,
+    Relay,
+    read_some,
+    waiting_bytes,
+    write_some,
+)
 
-PIECE = 1 << 16
-LOOK_AGAIN_S = 1.0
+if TYPE_CHECKING:
+    from .stall import Waiting
+    from .transcript import Transcript
+
 SIDES = ("A", "B")
+BY_SIGPIPE = SIGNALLED + int(signal.SIGPIPE)
+LOOK_AGAIN_S = 1.0
+CONFIRM_S = 0.02  # a second look after so long finds that both have slept in between
+IN_TABLE = ("pid", "wall_s", "user_s", "system_s", "max_rss_kib", "start_error")
 WAITS = {
     "input": "for {other} to write",
     "output": "for {other} to read",
@@ -36,178 +49,131 @@ WAITS = {
     "unknown": "for something that cannot be seen",
 }
 
-Tell = Callable[[str], None]
+DUPLEX_COLUMNS = (
+    Column("side", "text", "A or B"),
+    Column("command", "text", "the command, as it was given to sh -c"),
+    Column("status", "integer", "its exit status as a shell has it"),
+    *(each.but(each.name != "argv", each.name in IN_TABLE) for each in RUN_COLUMNS),
+    Column("sent_bytes", "integer", "what it wrote to its standard output"),
+    Column("received_bytes", "integer", "what it was given on its standard input, but for what it left there"),
+    Column("waited", "text", "at the last stall: what it waited for"),
+)
 
 
-class Direction:
-    """One way through the relay: from what one side writes to what the other reads."""
+class Way(Link):
+    """One way through the relay: from what one side writes to what the other reads.
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.source, self.speaks = os.pipe()
-        try:
-            self.hears, self.sink = os.pipe()
-        except OSError:
-            os.close(self.source)
-            os.close(self.speaks)
-            raise
-        os.set_blocking(self.source, False)
-        os.set_blocking(self.sink, False)
-        self.spoken, self.heard = pipe_name(self.source), pipe_name(self.sink)  # as the sides' /proc/PID/fd have them
-        self.piece = memoryview(b"")
-        self.said_bytes = 0
-        self.delivered_bytes = 0
-        self.finished = False
-        self.open = {self.source, self.speaks, self.hears, self.sink}
-
-    def close(self, *ends: int) -> None:
-        """Close these ends, those that are open."""
-        for each in self.open.intersection(ends):
-            os.close(each)
-            self.open.remove(each)
-
-    def read(self) -> bytes | None:
-        """The next piece, b"" at the end of file; None when there is none yet."""
-        try:
-            found = os.read(self.source, PIECE)
-        except BlockingIOError:
-            return None
-        self.said_bytes += len(found)
-        self.piece = memoryview(found)
-        return found
-
-    def write(self) -> bool:
-        """Write of the piece as much as is taken; False when nobody is left to read it."""
-        try:
-            count = os.write(self.sink, self.piece)
-        except BlockingIOError:
-            return True
-        except BrokenPipeError:
-            return False
-        self.delivered_bytes += count
-        self.piece = self.piece[count:]
-        return True
-
-
-class Relay(Polled):
-    """Signals, and the two directions served while they are waited for.
-
-    `on_look` is called when no byte has moved for `quiet_s`, and, as long as it returns False, again after a while.
+    With a transcript the bytes pass through this process, which notes them; without, they are spliced.
     """
 
-    def __init__(self, transcript: Transcript | None, quiet_s: float | None, on_look: Callable[[], bool]) -> None:
-        super().__init__()
+    def __init__(self, name: str, source: int, sink: int, note: Note | None) -> None:
+        super().__init__(source, sink)
+        os.set_blocking(source, False)
+        os.set_blocking(sink, False)
+        self.name = name
+        self.pipes = (pipe_name(source), pipe_name(sink))  # as the speaker's and the hearer's /proc/PID/fd have them
+        self.note = note
+        self.on_move: Callable[[], None] = lambda: None
+        self.sent_bytes = self.received_bytes = 0  # once it has ended
+        if note is not None:
+            self._move = self._pass_on
+
+    def turn(self) -> None:
+        """As any link's; who waits for a quiet time hears of what was moved."""
+        before = self.moved_bytes
+        super().turn()
+        if self.moved_bytes != before:
+            self.on_move()
+
+    def allowed(self) -> int:
+        """Nothing more is passed on while the transcript has enough to write."""
+        if self.note is not None and self.note.transcript.enough:
+            self.not_before = NEVER
+            raise BlockingIOError
+        return super().allowed()
+
+    def count(self) -> None:
+        """Settle what was sent and received; the descriptors are open still."""
+        self.sent_bytes = self.moved_bytes + len(self._held) + waiting_bytes(self.source)
+        self.received_bytes = self.moved_bytes - (waiting_bytes(self.sink) if self.ended == READER_GONE else 0)
+
+    def _pass_on(self, most: int) -> int:
+        """Read and note a piece, and write of it what is taken; 0 at the end. Raises BlockingIOError."""
+        self.full = False
+        if not self._held:
+            self._held = memoryview(read_some(self.source, min(most, COPIED_AT_ONCE)))
+            if not self._held:
+                self.ended = INPUT_ENDED
+                return 0
+            if self.note is not None:
+                self.note(self.name, bytes(self._held))
+        self.full = True
+        count = write_some(self.sink, self._held)
+        self._held = self._held[count:]
+        return count
+
+
+class Note:
+    """Notes what is said in a transcript, with the moment."""
+
+    def __init__(self, transcript: Transcript) -> None:
         self.transcript = transcript
-        self.quiet_s = quiet_s
-        self.on_look = on_look
-        self.directions: list[Direction] = []
-        self._flushed = False
-
-    def __enter__(self) -> Relay:
-        super().__enter__()
-        try:
-            for name in ("A>B", "B>A"):
-                self.directions.append(Direction(name))
-        except OSError:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *what_happened: object) -> None:
-        for each in self.directions:
-            each.close(*each.open)
-        super().__exit__(*what_happened)
-
-    def begin(self) -> None:
-        """Both sides have their ends: from now on what they say is passed on."""
         self.begun = time.monotonic()
-        for each in self.directions:
-            each.close(each.speaks, each.hears)
-        self._moved()
-        self._want_all()
+
+    def __call__(self, way: str, said: bytes) -> None:
+        """Note it; b"" says that nothing more will come this way."""
+        self.transcript.note(way, said, time.time(), round((time.monotonic() - self.begun) * 1000, 3))
+
+
+class Quiet(Periodic):
+    """A look at both sides once nothing has moved for so long, and again after what `on_look` returns, in seconds."""
+
+    def __init__(self, seconds: float, on_look: Callable[[], float], plan: Callable[[], None]) -> None:
+        self.seconds = seconds
+        self.on_look = on_look
+        self.plan = plan
+        self.due = time.monotonic() + seconds
+
+    def moved(self) -> None:
+        """Something has moved."""
+        slept, self.due = self.due == NEVER, time.monotonic() + self.seconds
+        if slept:
+            self.plan()
+
+    def look(self, now: float) -> None:
+        """The time has come."""
+        self.due = now + self.on_look()
+
+
+class Conversation(Relay):
+    """The relay, with a transcript to be written beside it."""
+
+    def __init__(self, on_end: Callable[[Link], None], transcript: Transcript | None) -> None:
+        super().__init__(on_end)
+        self.transcript = transcript
+        self.over = False  # nothing is waited for but that the transcript be written
 
     def ready(self, found: list[tuple[int, int]]) -> bool:
-        """Serve the descriptors that are ready. At the end of all, the wait ends when the transcript is written."""
-        for descriptor, events in found:
-            for each in self.directions:
-                if descriptor in each.open:
-                    self._serve(each, descriptor, events)
-            if self.transcript and descriptor == self.transcript.descriptor:
-                self.transcript.write()
-        self._want_all()
-        return self._flushed and not (self.transcript and self.transcript.waiting)
+        """As any relay's; the wait ends when all is over and written."""
+        transcript = self.transcript
+        if transcript is not None:
+            if any(descriptor == transcript.descriptor for descriptor, _ in found):
+                transcript.write()
+            if not transcript.enough:
+                self._wake()
+        super().ready(found)
+        self.want_transcript()
+        return self.over and not (transcript is not None and transcript.waiting)
 
-    def moment(self, now: float) -> None:
-        """Nothing has moved for so long."""
-        self.due = NEVER if self.on_look() else now + min(self.quiet_s or LOOK_AGAIN_S, LOOK_AGAIN_S)
-
-    def flush(self) -> None:
-        """Both have ended: pass on what was said before, to whom still reads, without waiting."""
-        for each in self.directions:
-            while each.source in each.open and each.sink in each.open:
-                before = each.said_bytes + each.delivered_bytes
-                self._pump(each)
-                if each.said_bytes + each.delivered_bytes == before:
-                    break
-            self._finish(each)
-        self.due, self._flushed = NEVER, True
-        self._want_all()
-
-    def _serve(self, direction: Direction, descriptor: int, events: int) -> None:
-        if descriptor == direction.sink and events & select.POLLERR:
-            self._finish(direction)  # nobody reads any more: and so whoever writes is told
-        else:
-            self._pump(direction)
-
-    def _pump(self, direction: Direction) -> None:
-        """Move a piece, as far as it goes without waiting."""
-        if not direction.piece and direction.source in direction.open:
-            found = direction.read()
-            if found is None:
-                return
-            self._moved()
-            if found:
-                self._note(direction, found)
-            else:
-                direction.close(direction.source)
-        if direction.piece:
-            self._moved()
-            if not direction.write():
-                self._finish(direction)
-        if not direction.piece and direction.source not in direction.open:
-            self._finish(direction)
-
-    def _note(self, direction: Direction, found: bytes) -> None:
-        """Write down what was said, or b"" for the end."""
-        if self.transcript is not None:
-            t_ms = round((time.monotonic() - self.begun) * 1000, 3)
-            self.transcript.note(direction.name, found, time.time(), t_ms)
-
-    def _finish(self, direction: Direction) -> None:
-        """Nothing more goes this way."""
-        if direction.finished:
-            return
-        direction.finished = True
-        self._note(direction, b"")
-        for each in (direction.source, direction.sink):
-            self.want(each, None)
-        direction.close(direction.source, direction.sink)
-        direction.piece = memoryview(b"")
-
-    def _moved(self) -> None:
-        if self.quiet_s is not None:
-            self.due = time.monotonic() + self.quiet_s
-
-    def _want_all(self) -> None:
-        """Say what is waited for: a reader that is gone always, pieces as there is room for them."""
-        full = self.transcript is not None and self.transcript.enough
-        for each in self.directions:
-            if each.source in each.open:
-                self.want(each.source, None if each.piece or full else select.POLLIN)
-            if each.sink in each.open:
-                self.want(each.sink, select.POLLOUT if each.piece else 0)
+    def want_transcript(self) -> None:
+        """Wait for the transcript's file to take more, where there is more."""
         if self.transcript is not None:
             self.want(self.transcript.descriptor, select.POLLOUT if self.transcript.waiting else None)
+
+    def _wake(self) -> None:
+        for link in [each for each in self._resting if each.not_before == NEVER]:
+            link.not_before = 0.0
+            self._serve(link)
 
 
 class Duplex(Run):
@@ -225,72 +191,113 @@ class Duplex(Run):
         timeout_s: float | None = None,
         grace_s: float = 5.0,
         strict: bool = False,
-        tell: Tell = lambda line: None,
+        tell: Callable[[str], None] = lambda line: None,
     ) -> None:
-        super().__init__(["sh", "-c", commands[0]], timeout_s=timeout_s, grace_s=grace_s)
+        super().__init__(["sh"], len(SIDES), timeout_s, grace_s)
         self.commands = commands
         self.transcript = transcript
         self.stall_s = stall_s
         self.strict = strict
         self.tell = tell
         self.stalls = 0
+        self._ways: list[Way] = []  # from A, and from B
+        self._seen: list[Waiting] = []  # at the last look
         self._waited_for: dict[str, str] = {}  # by side, at the last stall
         self._given_up: int | None = None  # the signal that came while the transcript was still to be written
+        self._note = None if transcript is None else Note(transcript)
+        self._relay = Conversation(self._way_ended, transcript)
         if transcript is not None:
             transcript.on_failure = tell
 
     @property
     def status(self) -> int:
-        """124 when time was up; else that of the last command that failed; 125 when the transcript did.
-
-        A command that SIGPIPE ended, because the other had read enough, is no failure when that one succeeded.
-        """
+        """124 when time was up; else that of the last command that failed; 125 when the transcript did."""
         if any(each.timed_out for each in self.records):
             return TIMED_OUT
-        failed = [each.status for each in self.records if not each.succeeded and not self._excused(each)]
+        failed = [each.status for i, each in enumerate(self.records) if self.failed(i)]
         if not failed and self._given_up is not None:
             return SIGNALLED + self._given_up
-        return failed[-1] if failed else self._status_of_transcript()
+        return failed[-1] if failed else FAILED if self.transcript and self.transcript.failed else HELD
 
-    def _excused(self, record: RunRecord) -> bool:
-        others = [each for each in self.records if each is not record]
-        return not self.strict and record.status == SIGNALLED + signal.SIGPIPE and all(e.succeeded for e in others)
-
-    def _status_of_transcript(self) -> int:
-        return FAILED if self.transcript and self.transcript.failed else HELD
+    def failed(self, i: int) -> bool:
+        """Whether a command failed: SIGPIPE is no failure where the other, which had read enough, succeeded."""
+        excused = self.records[i].status == BY_SIGPIPE and not self.strict and self.records[1 - i].succeeded
+        return not self.records[i].succeeded and not excused
 
     def rows(self) -> list[dict[str, Any]]:
-        """A row of DUPLEX columns for each side."""
-        found = []
-        for i, (side, record) in enumerate(zip(SIDES, self.records, strict=False)):
-            says, hears = self.relay.directions[i], self.relay.directions[1 - i]
-            found.append({
-                "side": side, "command": self.commands[i], **record.row(), "sent_bytes": says.said_bytes,
-                "received_bytes": hears.delivered_bytes, "waited": self._waited_for.get(side)})  # fmt: skip
-        return found
+        """A row of DUPLEX_COLUMNS for each side."""
+        return [
+            {"side": SIDES[i], "command": self.commands[i], **record.row(), "sent_bytes": self._ways[i].sent_bytes,
+             "received_bytes": self._ways[1 - i].received_bytes, "waited": self._waited_for.get(SIDES[i])}
+            for i, record in enumerate(self.records)
+        ]  # fmt: skip
 
     # --- what Run does otherwise
 
     def _signals(self) -> Signals:
-        self.relay = Relay(self.transcript, self.stall_s, self._look)
-        return self.relay
+        return self._relay
 
     def _start_all(self, signals: Signals) -> None:
-        for i, command in enumerate(self.commands):
-            record = RunRecord(["sh", "-c", command])
-            self.records.append(record)
-            says, hears = self.relay.directions[i], self.relay.directions[1 - i]
-            self._start_one(record, {0: hears.hears, 1: says.speaks}, signals)
-        self.relay.begin()
+        ends = self._pipes()
+        try:
+            for i, command in enumerate(self.commands):
+                self.records.append(RunRecord(["sh", "-c", command]))
+                self._start_one(self.records[i], {0: ends[2 * i], 1: ends[2 * i + 1]}, signals)
+        finally:
+            for each in ends:
+                os.close(each)
+        if self.stall_s is not None:
+            quiet = Quiet(self.stall_s, self._look, self._relay.plan)
+            self._relay.periodic.append(quiet)
+            for way in self._ways:
+                way.on_move = quiet.moved
+        for way in self._ways:
+            self._relay.add(way)
+        self._relay.plan()
+        self._relay.want_transcript()
+
+    def _pipes(self) -> list[int]:
+        """Make the two ways; stdin and stdout of A, and of B. Raises OSError, with nothing left open."""
+        made: list[int] = []
+        try:
+            for _ in range(4):
+                made += os.pipe()
+        except OSError:
+            for each in made:
+                os.close(each)
+            raise
+        from_a, a_speaks, b_hears, to_b, from_b, b_speaks, a_hears, to_a = made
+        self._ways = [Way("A>B", from_a, to_b, self._note), Way("B>A", from_b, to_a, self._note)]
+        return [a_hears, a_speaks, b_hears, b_speaks]
 
     def _role(self, pid: int) -> str:
-        return next((side for side, each in zip(SIDES, self.records, strict=False) if each.pid == pid), "another")
+        return next((SIDES[i] for i, each in enumerate(self.records) if each.pid == pid), "another")
+
+    def _way_ended(self, link: Link) -> None:
+        way = next(each for each in self._ways if each is link)
+        way.count()
+        if way.note is not None:
+            way.note(way.name, b"")
 
     def _see_through(self, signals: Signals) -> None:
         super()._see_through(signals)
-        self.relay.flush()
+        self._relay.settle()
+        for way in self._ways:
+            if way in self._relay.links:
+                self._way_ended(way)
+                way.note = None
+        self._write_rest(signals)
+        if self._relay.links:  # what the two left running goes on writing and reading
+            from .background import carry_on
+
+            carry_on(self._relay)
+
+    def _write_rest(self, signals: Signals) -> None:
+        """Wait until the transcript is written; not for long where we were asked to end."""
         hurry = self.asked_to_end is not None or any(each.timed_out for each in self.records)
         deadline = time.monotonic() + self.grace_s if hurry else None
+        self._relay.over = True
+        self._relay.want_transcript()
         while self.transcript is not None and self.transcript.waiting:
             info = signals.wait(deadline)
             if info is None:
@@ -301,37 +308,38 @@ class Duplex(Run):
 
     # --- stalls
 
-    def _look(self) -> bool:
-        """Whether there is no need to look again: both wait for each other, which is told, or one has ended."""
+    def _look(self) -> float:
+        """See whether both wait for each other, which is told; returns after how many seconds to look again."""
         if len(self._running) < len(SIDES):
-            return True
-        found = self._waiting()
-        if len(found) < len(SIDES) or (self.transcript is not None and self.transcript.enough):
-            return False
+            return NEVER
+        before, self._seen = self._seen, self._waiting()
+        if len(self._seen) < len(SIDES) or (self.transcript is not None and self.transcript.enough):
+            return min(self.stall_s or LOOK_AGAIN_S, LOOK_AGAIN_S)
+        if before != self._seen:
+            return CONFIRM_S
         self.stalls += 1
-        for side, waiting in found.items():
-            other = SIDES[1 - SIDES.index(side)]
-            self._waited_for[side] = WAITS[waiting.what].format(other=other)
-            self._event(self.records[SIDES.index(side)].pid or 0, "stall", f"waits {self._waited_for[side]}")
-        who = [f"{side} ({each.name}, PID {each.pid}) waits {self._waited_for[side]}" for side, each in found.items()]
+        who = []
+        for i, (side, each) in enumerate(zip(SIDES, self._seen)):  # noqa: B905
+            waited = self._waited_for[side] = WAITS[each.what].format(other=SIDES[1 - i])
+            self._event(self.records[i].pid or 0, "stall", f"waits {waited}")
+            who.append(f"{side} ({each.name}, PID {each.pid}) waits {waited}")
         self.tell(f"stalled for {self.stall_s:g} s: {'; '.join(who)}")
-        return True
+        return NEVER
 
-    def _waiting(self) -> dict[str, Waiting]:
-        """The sides that wait, and for what."""
-        stats = all_stats()
-        found: dict[str, Waiting] = {}
-        for i, (side, record) in enumerate(zip(SIDES, self.records, strict=True)):
+    def _waiting(self) -> list[Waiting]:
+        """Of the sides that wait: for what."""
+        from ..process.procfs import all_stats, stat_of
+        from .stall import waiting_of
+
+        stats, found = all_stats(), []
+        for i, record in enumerate(self.records):
             root = stat_of(record.pid or 0)
-            says, hears = self.relay.directions[i], self.relay.directions[1 - i]
-            waiting = waiting_of(root, stats, hears.heard, says.spoken) if root else None
+            waiting = waiting_of(root, stats, self._ways[1 - i].pipes[1], self._ways[i].pipes[0]) if root else None
             if waiting is not None:
-                found[side] = waiting
+                found.append(waiting)
         return found
 
 
 def pipe_name(descriptor: int) -> str:
     """A pipe as /proc/PID/fd names it: pipe:[4711]."""
-    with contextlib.suppress(OSError):
-        return os.readlink(f"/proc/self/fd/{descriptor}")
-    return ""
+    return os.readlink(f"/proc/self/fd/{descriptor}")

@@ -1,7 +1,8 @@
 """Who waits for what: whether a command and its descendants are all asleep, and on which pipe.  See proc(5).
 
 The kernel says in which of its functions a thread sleeps (wchan), and with which descriptors (syscall). Where it does
-not tell us, that is all that is known: it sleeps.
+not tell us, that is all that is known: it sleeps. And what is read of a thread is of several moments: that it slept all
+the time shows only when a second look finds that it was on no processor since.
 """
 
 from __future__ import annotations
@@ -10,12 +11,24 @@ import os
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from ..process.procfs import Stat, parse_stat, read, read_list
+from ..process.procfs import Stat, parse_stat, read, read_list, status_of
 from ..process.tree import descendants
 
 # Parts of the names of the kernel's functions, which differ from version to version.
 FOR_ITS_OWN = ("do_wait", "futex", "sigtimedwait", "sigsuspend")  # a child or thread, which is looked at itself
 FOR_EVENTS = ("poll", "select")  # do_sys_poll, ep_poll, do_epoll_wait, poll_schedule_timeout, do_select
+
+
+MOST_TELLING = ("input", "output", "event", "unknown")
+
+
+class Thread(NamedTuple):
+    """A thread: its state, where in the kernel it sleeps ("" for unknown), on which descriptors, how often it did."""
+
+    state: str
+    wchan: str
+    descriptors: list[str]
+    switches: int
 
 
 class Waiting(NamedTuple):
@@ -24,6 +37,7 @@ class Waiting(NamedTuple):
     pid: int
     name: str
     what: str  # "input", "output": the pipe that it has with the other; "event"; "unknown"
+    switches: int  # how often the threads of its command and of all below were taken from, or left, a processor
 
 
 def waiting_of(root: Stat, stats: Collection[Stat], input: str, output: str) -> Waiting | None:
@@ -31,16 +45,20 @@ def waiting_of(root: Stat, stats: Collection[Stat], input: str, output: str) -> 
 
     input and output name its pipes as /proc/PID/fd does: pipe:[4711].
     """
-    found: list[Waiting] = []
+    found: list[tuple[int, int, str]] = []
+    switches = 0
     for each in (root, *descendants(root.pid, stats)):
-        for state, wchan, descriptors in threads_of(each):
-            what = what_for(state, wchan, descriptors, input, output)
+        for thread in threads_of(each):
+            what = what_for(thread.state, thread.wchan, thread.descriptors, input, output)
             if what == "nothing":
                 return None
+            switches += thread.switches
             if what:
-                found.append(Waiting(each.pid, each.name, what))
-    order = ("input", "output", "event", "unknown")
-    return min(found, key=lambda waiting: order.index(waiting.what), default=None)
+                found.append((MOST_TELLING.index(what), each.pid, each.name))
+    if not found:
+        return None
+    order, pid, name = min(found)
+    return Waiting(pid, name, MOST_TELLING[order], switches)
 
 
 def what_for(state: str, wchan: str, descriptors: Collection[str], input: str, output: str) -> str:
@@ -58,18 +76,20 @@ def what_for(state: str, wchan: str, descriptors: Collection[str], input: str, o
     return "" if any(part in wchan for part in FOR_ITS_OWN) else "nothing"
 
 
-def threads_of(process: Stat) -> Iterator[tuple[str, str, list[str]]]:
-    """Of each thread: its state, where in the kernel it sleeps ("" for unknown), and on which descriptors."""
+def threads_of(process: Stat) -> Iterator[Thread]:
+    """The threads of a process that are still there."""
     try:
         threads = os.listdir(f"/proc/{process.pid}/task")
     except (FileNotFoundError, ProcessLookupError):
         return
-    for thread in threads:
-        base = f"/proc/{process.pid}/task/{thread}"
+    for each in threads:
+        base = f"/proc/{process.pid}/task/{each}"
         raw = read(f"{base}/stat")
         if raw:
             wchan = (read_list(f"{base}/wchan") or b"").decode("ascii", "replace").strip("0 \n")
-            yield parse_stat(raw).state, wchan, links(process.pid, read(f"{base}/syscall") or b"")
+            status = status_of(int(each))
+            switches = sum(int(status.get(f"{kind}_ctxt_switches", 0)) for kind in ("voluntary", "nonvoluntary"))
+            yield Thread(parse_stat(raw).state, wchan, links(process.pid, read(f"{base}/syscall") or b""), switches)
 
 
 def links(pid: int, syscall: bytes) -> list[str]:

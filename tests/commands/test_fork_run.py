@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import IPCCTL, children, clean_environment, ipcctl, one_line, report_of, runs, started, wait_until
+from support import IPCCTL, children, clean_environment, ipcctl, no_more_processes, one_line, report_of, runs, started, wait_until
 
 TREE = "trap '' TERM; (sleep 1000 & sleep 1000) & setsid sleep 1000 & (setsid sh -c 'sleep 1000 & sleep 1000' &) ; "
 
@@ -343,14 +343,8 @@ def test_the_summary_as_a_shell_evaluates_it() -> None:
 
 
 def test_a_limit_on_processes_is_named() -> None:
-    def limit() -> None:
-        if os.getuid() == 0:
-            os.setgid(65534)
-            os.setuid(65534)
-        resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
-
     try:
-        done = ipcctl("fork", "--", "true", preexec_fn=limit, cwd="/")
+        done = ipcctl("fork", "--", "true", preexec_fn=no_more_processes, cwd="/")
     except PermissionError:
         pytest.skip("the unprivileged user may not run this python")
     assert done.returncode == 125

@@ -118,7 +118,8 @@ class Pipeline(Run):
                 record = RunRecord(["sh", "-c", command])
                 self.records.append(record)
                 self._start_one(record, ends[i], signals)
-                self.flows[i].began(record.pid)
+                if record.pid is not None:
+                    self.flows[i].began(record.pid, self._running[record.pid][1])
                 close_all(ends[i])
         finally:
             for each in ends:

@@ -56,10 +56,10 @@ class Flow:
             with contextlib.suppress(OSError):
                 self._capacity = capacity(sent.source)
 
-    def began(self, pid: int | None) -> None:
-        """The stage was started, now; or could not be."""
+    def began(self, pid: int, when: float) -> None:
+        """The stage was started then, by time.monotonic."""
         self.pid = pid
-        self._since = time.monotonic()
+        self._since = when
 
     def ended(self) -> None:
         """The stage was waited for."""

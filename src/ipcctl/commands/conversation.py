@@ -33,6 +33,8 @@ def run_duplex(
     run_and_report(output, "pipe", job, lambda: Report(
         "pipe", DUPLEX_COLUMNS, job.status == HELD, summary(job), job.rows(), events=job.events,
         title="two commands that talked to each other"))  # fmt: skip
+    if written is not None:
+        written.close()
     return job.status
 
 

@@ -15,7 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import IPCCTL, children, clean_environment, ipcctl, no_more_processes, one_line, report_of, runs, started, wait_until
+from support import (
+    IPCCTL,
+    children,
+    clean_environment,
+    ipcctl,
+    no_more_processes,
+    one_line,
+    report_of,
+    runs,
+    started,
+    wait_until,
+)
 
 TREE = "trap '' TERM; (sleep 1000 & sleep 1000) & setsid sleep 1000 & (setsid sh -c 'sleep 1000 & sleep 1000' &) ; "
 

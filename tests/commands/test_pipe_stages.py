@@ -14,7 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import IPCCTL, children, clean_environment, ipcctl, no_more_processes, one_line, report_of, runs, started, wait_until
+from support import (
+    IPCCTL,
+    children,
+    clean_environment,
+    ipcctl,
+    no_more_processes,
+    one_line,
+    report_of,
+    runs,
+    started,
+    wait_until,
+)
 
 ALL_BYTES = bytes(range(256)) * 5000
 

@@ -92,8 +92,8 @@ def test_none_where_stages_swap_speed() -> None:
 
 def test_a_stage_that_sleeps_with_an_empty_input_is_not_starved() -> None:
     """It wants nothing yet, where the kernel tells what it waits in."""
-    writer = python("for _ in range(20): os.write(1, b'x'); time.sleep(0.02)")
-    reader = python("while os.read(0, 1): time.sleep(0.02)")
+    writer = python("os.write(1, b'x')\ntime.sleep(0.6)")
+    reader = python("os.read(0, 1)\ntime.sleep(0.6)")
     rows = report(writer, reader)["rows"]
     try:
         with open("/proc/self/syscall") as file:

@@ -11,7 +11,6 @@ import pytest
 from support import IPCCTL, ipcctl, report_of
 
 FAST = "exec cat"
-SECONDS = 0.4
 PLACES = ["first", "middle", "last"]
 
 
@@ -26,14 +25,14 @@ def report(*stages: str, **how: Any) -> dict[str, Any]:
     return found
 
 
-# Each does its work for SECONDS, a piece at a time: first it makes pieces, in the middle it hands them on, last it
-# takes them. A piece is small beside what the pipes hold, so that all others wait.
-PIECES = f"end = time.monotonic() + {SECONDS}\nwhile time.monotonic() < end:\n "
-COMPUTES = "t = time.process_time()\n while time.process_time() < t + 0.01: pass\n "
-SLEEPS = "time.sleep(0.01)\n "
+# Each does its work in few pieces that take long, lest on a busy machine the others, who wait for a processor each time
+# that a piece comes, seem to have much to do: first it makes them, in the middle it hands them on, last it takes them.
+PIECES = "for _ in range(4):\n "
+COMPUTES = "t = time.process_time()\n while time.process_time() < t + 0.2: pass\n "
+SLEEPS = "time.sleep(0.2)\n "
 MOVES = {"first": "os.write(1, b'x' * 1000)", "middle": "os.write(1, os.read(0, 1000))", "last": "os.read(0, 1000)"}
-LIMITED = f"exec {shlex.quote(IPCCTL)} pipe --meter -q --limit 4M"
-ENOUGH = f"exec head -c {int(SECONDS * 4 * 1024)}K"  # of what is limited
+LIMITED = f"exec {shlex.quote(IPCCTL)} pipe --meter -q --limit 8"
+ENOUGH = "exec head -c 7"  # of what is limited
 
 
 def slow(kind: str, place: str) -> list[str]:
@@ -55,30 +54,27 @@ def test_the_slow_stage_is_found(kind: str, place: str) -> None:
     where = PLACES.index(place)
     assert [row["bottleneck"] for row in found["rows"]] == [i == where for i in range(3)]
     assert found["summary"]["bottleneck"] == where + 1
-    for i, row in enumerate(found["rows"]):
-        if i < where:
-            assert row["blocked_s"] > row["busy_s"]
-        if i > where:
-            assert row["starved_s"] > row["busy_s"]
+    assert all(row["blocked_s"] > 0.1 for row in found["rows"][:where])
+    assert all(row["starved_s"] > 0.1 for row in found["rows"][where + 1 :])
 
 
 def test_none_where_the_input_is_slow() -> None:
     """All wait for what comes from outside, a stage that sleeps now and then."""
-    code = "import os, signal\nfor _ in range(8): signal.sigtimedwait([], 0.05); os.write(1, b'x')"
+    code = "import os, signal\nfor _ in range(4): signal.sigtimedwait([], 0.2); os.write(1, b'x')"
     feed = shlex.join([sys.executable, "-c", code])
     pipeline = shlex.join([IPCCTL, "pipe", "-f", "json", "exec cat", "exec cat"])
     found = report_of(ipcctl("fork", "-q", "--", "sh", "-c", f"{feed} | {pipeline}"), "stderr")
     assert [row["bottleneck"] for row in found["rows"]] == [None, None]
-    assert all(row["starved_s"] > row["busy_s"] for row in found["rows"])
+    assert all(row["starved_s"] > 0.1 for row in found["rows"])
 
 
 def test_none_where_the_output_is_slow() -> None:
-    code = "import os, signal\nfor _ in range(8): signal.sigtimedwait([], 0.05); os.read(0, 1000)"
+    code = "import os, signal\nfor _ in range(4): signal.sigtimedwait([], 0.2); os.read(0, 1000)"
     take = shlex.join([sys.executable, "-c", code])
     pipeline = shlex.join([IPCCTL, "pipe", "-f", "json", "exec yes", "exec cat"])
     found = report_of(ipcctl("fork", "-q", "--", "sh", "-c", f"{pipeline} | {take}"), "stderr")
     assert [row["bottleneck"] for row in found["rows"]] == [None, None]
-    assert all(row["blocked_s"] > row["busy_s"] for row in found["rows"])
+    assert all(row["blocked_s"] > 0.1 for row in found["rows"])
 
 
 def test_none_where_stages_swap_speed() -> None:

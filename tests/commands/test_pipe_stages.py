@@ -238,6 +238,25 @@ def test_asked_to_end_it_leaves_nothing(name: str) -> None:
     assert children() == []
 
 
+def test_ctrl_c_ends_it_as_under_a_shell(tmp_path: Path) -> None:
+    import pty
+
+    report = str(tmp_path / "report")
+    stages = ["echo up; exec sleep 1000", "exec cat"]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(IPCCTL, [IPCCTL, "pipe", "-f", "json", "-o", report, *stages], clean_environment())
+    try:
+        wait_until(lambda: b"up" in os.read(terminal, 100))
+        os.write(terminal, b"\x03")
+        _, wait_status = os.waitpid(pid, 0)
+    finally:
+        os.close(terminal)
+    assert os.waitstatus_to_exitcode(wait_status) == 130
+    assert '"pipestatus": "130 130"' in Path(report).read_text()
+    assert children() == []
+
+
 def test_a_time_out_ends_it() -> None:
     done = piped("--timeout", "200ms", "--grace", "100ms", "trap '' TERM; sleep 1000", "cat")
     assert (done.returncode, rows(done)[0]["timed_out"]) == (124, True)

@@ -75,8 +75,9 @@ def command(
     With STAGES, each run by sh -c, it runs them as a pipeline, as the shell does, and reports how each stage ended and
     what it did, on stderr or to -o FILE. Standard input is the first one's, standard output the last one's. The exit
     status is that of the last stage that failed, as with the shell's pipefail; but a stage that SIGPIPE ended did not
-    fail where its reader was done, and that reader did not fail: --strict counts it. What the stages leave running
-    is left, as by a shell.
+    fail where its reader was done, and that reader did not fail: --strict counts it. Between two stages are two pipes,
+    and a relay that moves what is in the one to the other, without copying it. What the stages leave running is left,
+    as by a shell, and a process that serves the pipes goes on for as long as it uses them.
 
     A stage is starved while its input is empty and it wants more, blocked while its output is full, and busy for the
     rest of its time: computing, asleep, or waiting for a disk or a processor. This is looked at some 100 times a
@@ -100,8 +101,10 @@ def command(
     --timeout does.
 
     With --meter, it passes standard input on to standard output, unchanged, in the middle of a pipeline of the
-    shell's, shows on a terminal how many bytes and how fast, and ends with a report on stderr. The status is 0, or
-    that of a filter: 141 when its reader was gone before the end.
+    shell's, shows on a terminal how many bytes and how fast, and ends with a report on stderr. Bytes are moved by
+    splice(2); where that is refused (a file opened for append, a terminal) they are read and written. --limit makes
+    up for a pause of a tenth of a second at most. The status is 0, or that of a filter: 141 when its reader was gone
+    before the end.
 
     With --cost, it measures throughput and round-trip time of each kind of pipe.
     """

@@ -132,7 +132,8 @@ class Pipeline(Run):
         """Make the links; each stage's own descriptors, by the number that it is to have."""
         ends: list[dict[int, int]] = [{} for _ in self.commands]
         unused: list[int] = []
-        size = min(PIPE_BYTES, ALL_PIPES_BYTES // (2 * len(self.commands)))
+        share = min(PIPE_BYTES, ALL_PIPES_BYTES // (2 * len(self.commands)))
+        size = 1 << share.bit_length() - 1  # the kernel would round it up
         try:
             for i in range(len(self.commands) - 1):
                 unused += (written := os.pipe())

@@ -30,6 +30,9 @@ from ..process.signals import FORWARDED
 PIPE_BYTES = 1 << 20  # the most that an unprivileged process's pipe may hold, by default (pipe(7))
 AT_ONCE = PIPE_BYTES  # the most that one splice moves
 PASSES = 16  # splices of one link before the others have their turn
+# Where bytes come in bulk, the relay lets them gather for a moment, while writer and reader work on: woken for each page
+# it would cost more than it moves. The pipes hold more than passes in that time; where they are small it never happens.
+MUCH, PAUSE_S = 1 << 18, 0.0001
 NON_BLOCKING = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
 COPIED_AT_ONCE = 1 << 17
 # What may be written where poll(2) says so, and does not block: any amount to a file, PIPE_BUF to a pipe, and to a
@@ -224,6 +227,7 @@ class Relay(Polled):
         self.periodic: list[Periodic] = []
         self._by_descriptor: dict[int, Link] = {}
         self._resting: set[Link] = set()
+        self._much = False  # was moved by one link at once
 
     def __exit__(self, *what_happened: object) -> None:
         for link in self.links:
@@ -256,6 +260,9 @@ class Relay(Polled):
             if descriptor == link.sink and events & GONE:
                 link.ended = READER_GONE
             self._serve(link)
+        if self._much:
+            self._much = False
+            select.select([self._descriptor], [], [], PAUSE_S)
         return False
 
     def moment(self, now: float) -> None:
@@ -276,7 +283,9 @@ class Relay(Polled):
 
     def _serve(self, link: Link) -> None:
         if link.ended is None:
+            before = link.moved_bytes
             link.turn()
+            self._much = self._much or link.moved_bytes - before >= MUCH
         if link.ended is not None:
             self._end(link)
         elif link.not_before > time.monotonic():

@@ -25,9 +25,13 @@ AT_FIRST_EVERY_S, AT_FIRST_S, EVERY_S = 0.002, 0.1, 0.01
 SPACING = 50  # a look that took so long is followed by so many times that without one
 UNOBSERVED_S = 1.0  # after a longer gap we did not run (Ctrl-Z, a suspended machine): nobody's time
 
-# System calls by machine: read, write, nanosleep, clock_nanosleep.
-SYSCALLS = {"x86_64": (0, 1, 35, 230), "aarch64": (63, 64, 101, 115), "riscv64": (63, 64, 101, 115)}
-READS, WRITES, SLEEPS, RUNS, UNKNOWN = "reads", "writes", "sleeps", "runs", "unknown"
+# System calls by machine: read, write, nanosleep, clock_nanosleep, select, pselect6.
+SYSCALLS = {
+    "x86_64": (0, 1, 35, 230, 23, 270),
+    "aarch64": (63, 64, 101, 115, 72, 72),
+    "riscv64": (63, 64, 101, 115, 72, 72),
+}
+READS, WRITES, SLEEPS, SELECTS, RUNS, UNKNOWN = "reads", "writes", "sleeps", "selects", "runs", "unknown"
 
 CLEAR = 2 / 3  # a bottleneck is busy for that part of the time at least, and every other for no more than that of its
 
@@ -149,9 +153,11 @@ def activity(pid: int) -> str:
     number = int(words[0]) if words else -1
     if number not in known:
         return UNKNOWN
-    what = (READS, WRITES, SLEEPS, SLEEPS)[known.index(number)]
-    on = int(words[1], 16)
-    return what if what == SLEEPS or (what, on) in ((READS, 0), (WRITES, 1)) else RUNS
+    first = int(words[1], 16)
+    what = (READS, WRITES, SLEEPS, SLEEPS, SELECTS, SELECTS)[known.index(number)]
+    if what == SELECTS:  # of no descriptor it is a sleep
+        return UNKNOWN if first else SLEEPS
+    return what if what == SLEEPS or (what, first) in ((READS, 0), (WRITES, 1)) else RUNS
 
 
 class Pressure(Periodic):

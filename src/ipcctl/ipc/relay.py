@@ -30,8 +30,8 @@ from ..process.signals import FORWARDED
 PIPE_BYTES = 1 << 20  # the most that an unprivileged process's pipe may hold, by default (pipe(7))
 AT_ONCE = PIPE_BYTES  # the most that one splice moves
 PASSES = 16  # splices of one link before the others have their turn
-# Where bytes come in bulk, the relay lets them gather for a moment, while writer and reader work on: woken for each page
-# it would cost more than it moves. The pipes hold more than passes in that time; where they are small it never happens.
+# Where bytes come in bulk, the relay lets them gather for a moment, while writer and reader work on: woken for each
+# page it would cost more than it moves. The pipes hold more than passes meanwhile; where they are small it never is so.
 MUCH, PAUSE_S = 1 << 18, 0.0001
 NON_BLOCKING = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
 COPIED_AT_ONCE = 1 << 17

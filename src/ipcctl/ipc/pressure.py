@@ -53,6 +53,8 @@ class Flow:
         self.sent_bytes: int | None = None
         self.unread: int | None = None  # the reading end of its input, kept to see what it leaves there
         self.last = BUSY  # what it was seen to do
+        self._unsure = False
+        self._unsure_s = 0.0
         self._since = 0.0
         self._may_read_unseen = received is None and not os.isatty(0)
         self._capacity = 0
@@ -76,6 +78,7 @@ class Flow:
     def look(self) -> None:
         """Count the time since the last look for what the stage does now."""
         if self.pid is not None:
+            self._unsure = False
             self.last = self.doing()
             self._count()
 
@@ -86,13 +89,16 @@ class Flow:
             return
         if self.last == BLOCKED:
             self.blocked_s += passed
-        elif self.last == STARVED:
-            self.starved_s = None if self.starved_s is None else self.starved_s + passed
+        elif self.last == STARVED and self.starved_s is not None:
+            self.starved_s += passed
         else:
+            self._unsure_s += passed if self._unsure else 0.0
             self.busy_s += passed
 
     def round(self) -> None:
-        """Round the times to microseconds, for the report."""
+        """Round the times to microseconds, for the report; what is not known of most of the time is not known."""
+        if self._unsure_s > self.busy_s / 2:
+            self.starved_s = None
         self.busy_s, self.blocked_s = round(self.busy_s, 6), round(self.blocked_s, 6)
         self.starved_s = None if self.starved_s is None else round(self.starved_s, 6)
 
@@ -106,8 +112,7 @@ class Flow:
         if act == WRITES and full:
             return BLOCKED
         if empty and self.received is None and act == UNKNOWN:
-            if self._may_read_unseen:
-                self.starved_s = None
+            self._unsure = self._may_read_unseen
             return BLOCKED if full else BUSY
         if act != WRITES and empty:
             return BLOCKED if full and act != READS else STARVED
@@ -151,6 +156,8 @@ def activity(pid: int) -> str:
         return RUNS
     known = known_calls()
     number = int(words[0]) if words else -1
+    if number == -1:  # in none: it waits for a page
+        return RUNS
     if number not in known:
         return UNKNOWN
     first = int(words[1], 16)

@@ -20,6 +20,7 @@ COMMANDS = {
     "orphan": "See adoption, or run a command and account for every process that outlives its parent.",
     "double-fork": "See the double fork, or start a daemon and know that it started.",
     "pool": "See a pool of workers at its tasks, or run jobs in parallel with a record for each.",
+    "pipe": "See both kinds of pipe, or run a pipeline and find out who held it up.",
     "ps": "List processes: states in words, trees, zombies and who neglects them.",
     "tour": "Run every concept's checks, in one table.",
 }

@@ -207,7 +207,7 @@ def test_the_first_few() -> None:
     assert len(numbers("--limit", "3")) == 3
     rows = report_of(ipcctl("ps", "-f", "json", "--sort", "-pid", "--limit", "1"))["rows"]
     assert len(rows) == 1
-    assert rows[0]["pid"] > os.getpid()
+    assert rows[0]["pid"] >= os.getpid()  # and where the PIDs began anew since, it is this process itself
 
 
 def test_stat_in_words() -> None:

@@ -31,15 +31,28 @@ def rows_of_costs(sizes: Sequence[int] | None = None) -> Iterator[dict[str, Any]
     Raises IpcctlError where so much memory is not to be had.
     """
     for size in sizes or DEFAULT_SIZES:
-        code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import measure; measure({size})"
-        job = Run([sys.executable, "-c", code], capture=True, leave=False)
-        record = job.run()[0]
-        if job.asked_to_end is not None:
-            raise Interrupted(job.asked_to_end)
-        if not record.succeeded:
-            why = record.start_error or (record.stderr or "").strip().rsplit("\n", 1)[-1] or f"status {record.status}"
-            raise IpcctlError(f"cannot measure with {size} bytes in the parent: {why}; give a smaller --rss")
-        yield from json.loads(record.stdout or "[]")
+        try:
+            yield from measured_apart(__name__, size)
+        except IpcctlError as error:
+            what = f"cannot measure with {size} bytes in the parent: {error}; give a smaller --rss"
+            raise IpcctlError(what) from None
+
+
+def measured_apart(module: str, size: int) -> list[dict[str, Any]]:
+    """The rows that a module's `measure(size)` prints as JSON, in a fresh interpreter.
+
+    A signal that asks to end ends it, with all that it started. Raises IpcctlError with the last line of its stderr.
+    """
+    code = f"import sys; sys.path[:] = {sys.path!r}; from {module} import measure; measure({size})"
+    job = Run([sys.executable, "-c", code], capture=True, leave=False)
+    record = job.run()[0]
+    if job.asked_to_end is not None:
+        raise Interrupted(job.asked_to_end)
+    if not record.succeeded:
+        last = (record.stderr or "").strip().rsplit("\n", 1)[-1]
+        raise IpcctlError(record.start_error or last or f"status {record.status}")
+    rows: list[dict[str, Any]] = json.loads(record.stdout or "[]")
+    return rows
 
 
 def measure(size: int) -> None:

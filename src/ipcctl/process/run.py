@@ -11,7 +11,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import HELD, SIGNALLED, CannotStart
@@ -88,22 +88,29 @@ class Run:
         return next((each.status for each in self.records if each.status != HELD), HELD)
 
     def _start(self, signals: Signals) -> None:
+        self._start_all(signals)
+        # Read after the last start: the peak that a child's ru_maxrss starts from is the one at its exec.
+        self._floor_kib = (peak_rss_kib() or 0) + PEAK_NOISE_KIB
+
+    def _start_all(self, signals: Signals) -> None:
+        """Start every copy."""
         for _ in range(self.copies):
             record = RunRecord(self.argv)
             self.records.append(record)
-            redirect = self._capturing(record) if self.capture else {}
-            begun, record.started = time.monotonic(), round(time.time(), 6)
-            try:
-                record.pid = spawn(self.argv, redirect=redirect, mask=signals.mask_before)
-            except CannotStart as error:
-                record.start_error, record.status, record.started = str(error), error.status, None
-                self._finished(record)
-                continue
-            self._running[record.pid] = (record, begun)
-            self._event(record.pid, "start")
-            self._spawned(record.pid)
-        # Read after the last start: the peak that a child's ru_maxrss starts from is the one at its exec.
-        self._floor_kib = (peak_rss_kib() or 0) + PEAK_NOISE_KIB
+            self._start_one(record, self._capturing(record) if self.capture else {}, signals)
+
+    def _start_one(self, record: RunRecord, redirect: Mapping[int, int], signals: Signals) -> None:
+        """Start the command of a record; where it cannot be started the record says why."""
+        begun, record.started = time.monotonic(), round(time.time(), 6)
+        try:
+            record.pid = spawn(record.argv, redirect=redirect, mask=signals.mask_before)
+        except CannotStart as error:
+            record.start_error, record.status, record.started = str(error), error.status, None
+            self._finished(record)
+            return
+        self._running[record.pid] = (record, begun)
+        self._event(record.pid, "start")
+        self._spawned(record.pid)
 
     # --- what a run that looks closer does otherwise
 
@@ -198,7 +205,11 @@ class Run:
 
     def _event(self, pid: int, event: str, detail: str = "") -> None:
         t_ms = round((time.monotonic() - self._begun) * 1000, 3)
-        self.events.append(Event(t_ms, pid, os.path.basename(self.argv[0]), event, detail))
+        self.events.append(Event(t_ms, pid, self._role(pid), event, detail))
+
+    def _role(self, pid: int) -> str:
+        """What the events call a copy."""
+        return os.path.basename(self.argv[0])
 
     def _finished(self, record: RunRecord) -> None:
         """Its record is whole."""

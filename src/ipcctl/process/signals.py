@@ -6,6 +6,7 @@ The signals are blocked, and taken with sigtimedwait(2) when we are ready for th
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Iterable
@@ -45,3 +46,18 @@ class Signals:
         if deadline is None:
             return signal.sigwaitinfo(self.waited_for)
         return signal.sigtimedwait(self.waited_for, max(deadline - time.monotonic(), 0))
+
+
+def signal_descriptor(numbers: Iterable[int]) -> int:
+    """A descriptor that can be read while one of those signals is pending (signalfd(2)). Raises OSError."""
+    import ctypes
+
+    word = 8 * ctypes.sizeof(ctypes.c_ulong)
+    mask = (ctypes.c_ulong * (1024 // word))()  # a sigset_t
+    for number in numbers:
+        mask[(number - 1) // word] |= 1 << (number - 1) % word
+    libc = ctypes.CDLL(None, use_errno=True)
+    descriptor: int = libc.signalfd(-1, mask, os.O_CLOEXEC | os.O_NONBLOCK)  # SFD_ flags have the same values
+    if descriptor < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return descriptor

@@ -26,7 +26,7 @@ from ..errors import IpcctlError
 from .descendant import Descendant
 from .newest import NewestPid
 from .procfs import Stat, pids, read, stat_of
-from .signals import FORWARDED, Signals
+from .signals import FORWARDED, Signals, signal_descriptor
 
 if TYPE_CHECKING:
     from resource import struct_rusage
@@ -313,18 +313,3 @@ def handles_up_to() -> int:
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return (1 << 30 if soft == resource.RLIM_INFINITY else soft) - SPARE_DESCRIPTORS
-
-
-def signal_descriptor(numbers: Iterable[int]) -> int:
-    """A descriptor that can be read while one of those signals is pending (signalfd(2)). Raises OSError."""
-    import ctypes
-
-    word = 8 * ctypes.sizeof(ctypes.c_ulong)
-    mask = (ctypes.c_ulong * (1024 // word))()  # a sigset_t
-    for number in numbers:
-        mask[(number - 1) // word] |= 1 << (number - 1) % word
-    libc = ctypes.CDLL(None, use_errno=True)
-    descriptor: int = libc.signalfd(-1, mask, os.O_CLOEXEC | os.O_NONBLOCK)  # SFD_ flags have the same values
-    if descriptor < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return descriptor

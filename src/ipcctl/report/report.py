@@ -14,6 +14,7 @@ SECTIONS = ("rows", "checks", "events", "summary")
 
 # A field's unit is the end of its name, so that a script that reads `wall_s` never has to guess.
 UNITS = {
+    "_bytes_per_s": "bytes a second",
     "_s": "seconds",
     "_ms": "milliseconds",
     "_kib": "KiB",

@@ -69,6 +69,7 @@ HUMANE: dict[str, Callable[[Any], str]] = {
     "milliseconds": lambda value: f"{value:.2f} ms",
     "KiB": lambda value: size(value * 1024),
     "bytes": size,
+    "bytes a second": lambda value: f"{size(value)}/s",
     "percent": lambda value: f"{value:.1f} %",
 }
 HUMANE_KIND: dict[Kind, Callable[[Any], str]] = {

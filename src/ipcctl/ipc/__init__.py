@@ -1,0 +1,1 @@
+"""Ways for processes to speak to each other, usable from Python without the command line."""

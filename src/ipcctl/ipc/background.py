@@ -1,0 +1,34 @@
+"""What a pipeline's stages leave running goes on writing and reading, as under a shell: so its relay goes on, too."""
+
+from __future__ import annotations
+
+import os
+
+from .relay import Relay
+
+
+def carry_on(relay: Relay) -> None:
+    """Fork a process that serves the links until they end, and holds on to nothing else. Raises OSError."""
+    if os.fork() == 0:
+        try:
+            let_go(relay)
+            relay.on_end = lambda link: os._exit(0) if relay.links == {link} else None
+            while True:
+                relay.wait()  # signals change nothing: it ends when those have ended whom it serves
+        finally:
+            os._exit(0)
+    for link in relay.links:
+        relay.abandon(link)
+
+
+def let_go(relay: Relay) -> None:
+    """Close every descriptor but the links' own, and leave the directory: nobody is to wait for this process."""
+    kept = relay.descriptors
+    relay.periodic.clear()
+    relay.plan()
+    for each in set(map(int, os.listdir("/proc/self/fd"))) - kept:
+        try:
+            os.close(each)
+        except OSError:  # the one that listed them is closed by now
+            pass
+    os.chdir("/")

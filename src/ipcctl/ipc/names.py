@@ -145,6 +145,10 @@ class Place:
         """The file of a thing. Raises BadInput for what is no name."""
         return f"{self.directory}/{checked_name(name)}.{self.kind}"
 
+    def unfinished(self, name: str) -> str:
+        """Where a thing is while it is made."""
+        return self.path(name) + UNFINISHED
+
     def names(self) -> list[str]:
         """The names there are, sorted; none where the directory is not there. Raises Refused."""
         try:
@@ -203,7 +207,7 @@ class Place:
         `fill` is given the path of the file, empty, 0600, and makes it whole: nobody sees it before it returns.
         """
         path = self.path(name)
-        unfinished = path + UNFINISHED
+        unfinished = self.unfinished(name)
         try:
             with contextlib.suppress(FileNotFoundError):  # of one that was killed
                 os.unlink(unfinished)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -21,9 +20,6 @@ from .semaphore import SIZE, Removed, Semaphore, create, find, identity_of, keys
 from .sysv import Gone
 
 FILE = "ipcctl semaphore 1\nkey {key:#x}\ncapacity {capacity}\ncreated {created:.3f}\nnamespace {namespace}\n"
-PATTERN = re.compile(
-    r"ipcctl semaphore 1\nkey (0x[0-9a-f]{1,8})\ncapacity ([0-9]{1,5})\ncreated ([0-9]+\.[0-9]+)\nnamespace ([^\n]*)\n"
-)
 LONGEST_FILE = 4096
 
 
@@ -41,13 +37,17 @@ class Record:
         """The record of a name. Raises NotThere, Refused, Corrupted."""
         descriptor = place.open(name, os.O_RDONLY)
         try:
-            found = PATTERN.fullmatch(os.read(descriptor, LONGEST_FILE).decode("ascii", "replace"))
+            text = os.read(descriptor, LONGEST_FILE).decode("ascii", "replace")
         finally:
             os.close(descriptor)
-        if not found or not 0 < int(found[2]) <= sysv.LARGEST:
-            path = place.path(name)
-            raise Corrupted(f"{path!r} is not as ipcctl wrote it; remove it: ipcctl sem remove {name}")
-        return cls(int(found[1], 16), int(found[2]), float(found[3]), found[4])
+        try:
+            values = dict(line.split(" ", 1) for line in text.splitlines())
+            found = cls(int(values["key"], 16), int(values["capacity"]), float(values["created"]), values["namespace"])
+            if FILE.format(**vars(found)) == text and 0 < found.capacity <= sysv.LARGEST and 0 < found.key < 1 << 31:
+                return found
+        except (ValueError, KeyError, OverflowError):
+            pass
+        raise Corrupted(f"{place.path(name)!r} is not as ipcctl wrote it; remove it: ipcctl sem remove {name}")
 
     def write(self, path: str) -> None:
         """Write it into a file. Raises OSError."""
@@ -68,7 +68,7 @@ class Semaphores(Things):
         return Semaphore(name, sysv.find(Record.read(self.place, name).key, SIZE))
 
     def get_or_make(self, name: str, capacity: int | None) -> Semaphore:
-        """The semaphore, made with that capacity, or 1, if it is not there. Raises BadInput where it has another one."""
+        """The semaphore, made with that capacity, or 1, if it is not there. Raises BadInput where it has another."""
         try:
             found = self.get(name)
         except (NotThere, Gone):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import HELD, NO, TIMED_OUT
+from ..demos.turns import TURN_COLUMNS
+from ..errors import HELD, NO, TIMED_OUT, BadInput
 from ..report.options import output_options
 from ..report.output import Output
 from ..report.report import Column, Report
@@ -32,16 +33,7 @@ HOLDERS = (
     Column("since", "time", "when it took its slot"),
     Column("held_s", "real", "how long it has held it"),
 )
-TASKS = (
-    Column("task", "integer", "the task"),
-    Column("pid", "integer", "its process"),
-    Column("waited_s", "real", "from its acquire until that returned"),
-    Column("entered_ms", "real", "when its acquire returned, from the start of the demonstration"),
-    Column("left_ms", "real", "when it released"),
-    Column("value_seen", "integer", "what get_value told it inside: the slots that were still free"),
-    Column("inside", "integer", "how many were inside when it had entered, itself included"),
-)
-TABLES = {"the concept": TASKS}
+TABLES = {"the concept": TURN_COLUMNS}
 
 
 def semaphores() -> Semaphores:
@@ -75,6 +67,8 @@ def command(output: Output, slots: int, tasks: int) -> int:
     """
     from ..demos import demonstrate
 
+    if tasks < slots:
+        raise BadInput(f"{tasks} tasks cannot be {slots} inside at once; give --tasks at least the number of -n")
     output.open()
     report = demonstrate("sem", slots=slots, tasks=tasks)
     output.write(report)

@@ -103,15 +103,10 @@ class Semaphores(Things):
 
     def remove(self, name: str) -> None:
         """Remove it: those that wait for it are told, those that hold it run on. Raises NotThere."""
-        ids = set()
-        with contextlib.suppress(Corrupted, Gone, NotThere):
-            ids.add(self.get(name).id)
-        if (orphan := self._orphan(name)) is not None:
-            ids.add(orphan[1])
-        if not ids and not os.path.lexists(self.place.path(name)):
+        if not os.path.lexists(self.place.path(name)) and not self._ids(name):
             raise self.place.not_there(name)
         with self.place.locked():
-            for id in ids:
+            for id in self._ids(name):
                 with contextlib.suppress(Gone):
                     sysv.remove(id)
             with contextlib.suppress(NotThere):
@@ -129,6 +124,15 @@ class Semaphores(Things):
             "capacity": state.capacity, "free": state.free, "held": state.held, "waiting": state.waiting,
             "created": created,
         }  # fmt: skip
+
+    def _ids(self, name: str) -> set[int]:
+        """What the kernel has for a name, by its file or without."""
+        found = set()
+        with contextlib.suppress(Corrupted, Gone, NotThere):
+            found.add(self.get(name).id)
+        if (orphan := self._orphan(name)) is not None:
+            found.add(orphan[1])
+        return found
 
     def _orphan(self, name: str) -> tuple[int, int] | None:
         """The key and ID of the kernel's set for a name, by the name alone."""

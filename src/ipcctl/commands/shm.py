@@ -68,7 +68,8 @@ class Condition(click.ParamType):  # type: ignore[type-arg]
         operator = next((each for each in OPERATORS if value.startswith(each)), "")
         operand = value[len(operator) :].strip()
         if not operator or not operand:
-            self.fail(f"{value!r} is no condition; give one of {' '.join(OPERATORS)} and a value, as '>=10'", param, ctx)
+            there = " ".join(OPERATORS)
+            self.fail(f"{value!r} is no condition; give one of {there} and a value, as '>=10'", param, ctx)
         return operator, operand
 
 
@@ -120,9 +121,11 @@ def set_values(item: Item, values: tuple[str, ...], ctype: str | None, from_stdi
     are may change.
     """
     from ..ipc.ctype import CType, fitting_for
-    from ..ipc.shared import NotThere, Shared
+    from ..ipc.names import NotThere
+    from ..ipc.shared import Shared
 
-    (name, index), shared = item, Shared(item[0])
+    name, index = item
+    shared = Shared(name)
     if from_stdin == bool(values):
         raise click.UsageError("give either values or --bytes, which reads them from stdin")
     if index is not None:
@@ -148,7 +151,7 @@ def bytes_of_stdin(ctype: CType) -> bytes:
     with open(0, "rb", closefd=False) as stdin:
         raw = stdin.read()
     if len(raw) % ctype.size:
-        raise BadInput(f"stdin has {len(raw)} bytes, and a value of ctype {ctype} takes {ctype.size}: give whole values")
+        raise BadInput(f"stdin has {len(raw)} bytes; give whole values, {ctype.size} bytes each for ctype {ctype}")
     return raw
 
 
@@ -195,8 +198,8 @@ def printed_raw(raw: bytes) -> int:
 def add(item: Item, number: str, ctype: str | None) -> int:
     """Add N to it, and print the sum: one step, that no other process comes between.
 
-    Where it is not there it is made, and N is what it holds. A sum that the ctype does not hold is an error, and changes
-    nothing.
+    Where it is not there it is made, and N is what it holds. A sum that the ctype does not hold is an error, and
+    changes nothing.
     """
     from ..ipc.ctype import CType, fitting_for
     from ..ipc.shared import Shared
@@ -229,7 +232,7 @@ def wait(item: Item, condition: tuple[str, str], timeout: float | None) -> int:
     """Wait until its value is such as CONDITION says, and print it. Takes no processor time until it changes.
 
     It is an error if it is not there, or is removed meanwhile. A program that stores into the mapping itself wakes
-    nobody; it does with a pwrite(2) of any byte, or by closing the file.
+    nobody by that; it does with futimens(2) or write(2), or by closing the file.
     """
     import operator
 

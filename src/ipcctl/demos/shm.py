@@ -1,4 +1,4 @@
-"""Demonstrate shared memory: what one process writes another reads, with no message between them.  See mmap(2), fork(2).
+"""Demonstrate shared memory: what one process writes, another reads, and nothing is sent.  See mmap(2), fork(2).
 
     parent ──fork()──► child        one page of memory in both: Value("l"), Array("i", …)
        └────► page ◄─────┘          balance.value += 1      is to read, to add, and to write: three steps …
@@ -244,7 +244,7 @@ def capitalize(array: Any) -> None:
 @demonstration.check("shm.array-from-bytes", "an Array made from bytes holds them (hello becomes Hello)")
 def array_from_bytes(stage: Stage) -> Evidence:
     """The type "c" is a char: such an Array has its bytes as `value`, too."""
-    array = Array("c", b"hello")
+    array: Any = Array("c", b"hello")
     ran(stage, "child", capitalize, array)
     tried(stage, "shm.array-from-bytes", 'Array("c", b"hello"), its first capitalized', "Hello", array.value.decode())
     return Evidence("hello, then Hello", f"hello, then {array.value.decode()}")
@@ -284,14 +284,13 @@ def faster_than_pipe(stage: Stage) -> Evidence:
     for each in (reading, writing):
         stage.closing(each)
     child = started(stage, "child that writes", write_twice, data, memoryview(memory).cast("B"), asked, given, writing)
-    by_memory, by_pipe = [], []
-    same = True
+    by_memory, by_pipe, same = [], [], True
+    received: list[bytes] = []
     for _ in range(ROUNDS):
-        by_memory.append(timed(asked, lambda: given.wait()))
+        by_memory.append(timed(asked, given.wait))
         same = same and memory.raw == data
-        received = bytearray()
-        by_pipe.append(timed(asked, lambda: read_all(reading, received)))
-        same = same and received == data
+        by_pipe.append(timed(asked, lambda: received.append(read_all(reading))))
+        same = same and received.pop() == data
     stage.join(child)
     ratio = min(by_pipe) / min(by_memory)
     for what, times in (("shared memory", by_memory), ("a pipe", by_pipe)):
@@ -318,10 +317,12 @@ def write_twice(data: bytes, memory: memoryview, asked: Gate, given: Gate, writi
             left = left[os.write(writing, left) :]
 
 
-def read_all(reading: int, received: bytearray) -> None:
+def read_all(reading: int) -> bytes:
     """Read what is written, all of it."""
+    received = bytearray()
     while len(received) < COPIED_BYTES:
         received += os.read(reading, PIECE)
+    return bytes(received)
 
 
 def timed(asked: Gate, received: Callable[[], object]) -> float:

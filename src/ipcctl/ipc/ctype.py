@@ -1,10 +1,11 @@
-"""The C types that a shared value can have, by multiprocessing's codes: text to value, range, bytes.  See struct(3py)."""
+"""The C types that a shared value can have, by multiprocessing's codes: their ranges, values as text and as bytes."""
 
 from __future__ import annotations
 
 import re
 import struct
 from collections.abc import Sequence
+from typing import Any
 
 from ..errors import BadInput
 
@@ -70,7 +71,7 @@ class CType:
                 raise self.out_of_range(said or str(value))
             return value
         try:
-            real: float = struct.unpack(self.code, struct.pack(self.code, value))[0]
+            real: float = struct.unpack(f"={self.code}", struct.pack(f"={self.code}", value))[0]
         except OverflowError:
             raise self.out_of_range(said or str(value)) from None
         return real
@@ -79,7 +80,8 @@ class CType:
         """That a number is outside the type's range, with the range."""
         said = said if len(said) <= MOST_DIGITS else f"{said[:20]}… ({len(said)} characters)"
         if self.is_real:
-            return OutOfRange(f"{said} is outside the range of ctype {self}" + ("; ctype d holds more" * (self.size < 8)))
+            remedy = "; give --ctype d" if self.code == "f" else ""
+            return OutOfRange(f"{said} is outside the range of ctype {self}{remedy}")
         return OutOfRange(f"{said} is outside the range of ctype {self}, {self.low} to {self.high}")
 
     def pack(self, values: Sequence[Value]) -> bytes:
@@ -89,8 +91,11 @@ class CType:
 
     def unpack(self, raw: bytes | memoryview) -> list[Value]:
         """The values in those bytes."""
-        cells = memoryview(raw).cast("B").cast(self.cell).tolist()
-        return [self.shown(each) for each in cells]
+        return [self.shown(each) for each in self.cells(memoryview(raw))]
+
+    def cells(self, raw: memoryview) -> Any:
+        """The bytes as cells, to be read and, one by one, written: each by one load or store."""
+        return raw.cast(self.cell)  # type: ignore[call-overload]
 
     def shown(self, cell: Value) -> Value:
         """A cell as a value: a wide character is a number in memory."""

@@ -14,18 +14,20 @@
         56  uint64_t    0
         64  values      buffer 0; buffer 1 follows it
 
-All in the machine's byte order. Whoever writes holds flock(2) LOCK_EX on the file, whoever reads LOCK_SH; the kernel takes
-it from a process that ends, however it ends. One value is written by one aligned store. Several are written into
+All in the machine's byte order. Whoever writes holds flock(2) LOCK_EX on the file, whoever reads LOCK_SH; the kernel
+takes it from a process that ends, however it ends. One value is written by one aligned store. Several are written into
 the buffer that is not in use, and then the sequence, by one store: whoever is killed on the way has changed nothing.
 
-Then the sequence is written once more with pwrite(2), for those that wait: it raises IN_MODIFY (inotify(7)), a store does
-not. Who is killed between the two closes the file by that, which raises IN_CLOSE_WRITE.
+A store tells nobody. So the writer sets the file's times after it, which raises IN_ATTRIB (inotify(7)) for those that
+wait; one that is killed between the two closes the file by that, which raises IN_CLOSE_WRITE.
+
+When all values are to be others and take more room, another file takes the name. Whoever has the old one mapped finds
+that it has no name any more: st_nlink of fstat(2) is 0, as after a removal.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import mmap
 import os
@@ -42,7 +44,6 @@ MAGIC = b"ipcctlM1"
 HEADER = struct.Struct("=8scBHIQqQQQQ")
 STATIC_BYTES = 32
 COUNTS, SEQUENCE = 4, 6  # which 8-byte words of the header
-SEQUENCE_AT = 8 * SEQUENCE
 
 
 def check_of(head: bytes) -> int:
@@ -173,12 +174,12 @@ class Memory:
         return index
 
     def __getitem__(self, index: int) -> Value:
-        with self.raw as raw, raw.cast(self.ctype.cell) as cells:
+        with self.raw as raw, self.ctype.cells(raw) as cells:
             return self.ctype.shown(cells[index])
 
     def __setitem__(self, index: int, value: Value) -> None:
         """Change one value in its place, by one store."""
-        with self.raw as raw, raw.cast(self.ctype.cell) as cells:
+        with self.raw as raw, self.ctype.cells(raw) as cells:
             cells[index] = self.ctype.stored(value)
         self._written(2)
 
@@ -198,14 +199,6 @@ class Memory:
         self._written(1)
 
     def _written(self, step: int) -> None:
-        """Give the sequence its next number: the store is what counts, pwrite(2) what others are told by."""
-        sequence = (self.sequence + step) & (1 << 64) - 1
-        self.words[SEQUENCE] = sequence
-        try:
-            os.pwrite(self.descriptor, sequence.to_bytes(8, BYTE_ORDER), SEQUENCE_AT)
-        except OSError as error:
-            if error.errno != errno.EFBIG:  # a limit on the size of files, and a file beyond it: they see it when we close
-                raise
-
-
-BYTE_ORDER: str = "little" if struct.pack("=H", 1)[0] else "big"
+        """Give the sequence its next number, which is when other values count; and tell those that wait."""
+        self.words[SEQUENCE] = (self.sequence + step) & (1 << 64) - 1
+        os.utime(self.descriptor)

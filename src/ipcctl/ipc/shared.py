@@ -14,6 +14,7 @@ import fcntl
 import os
 from binascii import crc32
 from collections.abc import Callable, Iterator
+from math import isinf
 from typing import Any
 
 from ..errors import TIMED_OUT, BadInput, IpcctlError
@@ -163,7 +164,7 @@ class Shared:
                 if self._grown(ctype, raw):
                     return
             except NotThere:
-                if self.place.make(self.name, lambda path: fill(path, ctype, raw)):
+                if self._made(ctype, raw):
                     return
 
     def store(self, index: int, value: Value) -> None:
@@ -171,37 +172,37 @@ class Shared:
         with self._writing() as memory:
             memory[memory.index(self.name, index)] = value
 
-    def add(self, text: str, index: int | None = None, otherwise: CType | None = None) -> Value:
-        """Add a number, given as text; the sum. With `otherwise`, it is made, of that type, if it is not there.
+    def add(self, amount: str | int | float, index: int | None = None, otherwise: CType | None = None) -> Value:
+        """Add a number, which may be given as text; the sum. With `otherwise` it is made, of that type, if need be.
 
         Raises OutOfRange, and changes nothing, for a sum that the type does not hold.
         """
+        text = str(amount)
         while True:
             try:
                 with self._writing() as memory:
-                    return self._added(memory, text, memory.index(self.name, index))
+                    return self._added(memory, text, index)
             except NotThere:
                 if otherwise is None or index is not None:
                     raise
                 value = otherwise.parse(text)
-                raw = otherwise.pack([value])
-                if self.place.make(self.name, lambda path: fill(path, otherwise, raw)):
+                if self._made(otherwise, otherwise.pack([value])):
                     return value
 
-    def _added(self, memory: Memory, text: str, index: int) -> Value:
-        ctype = memory.ctype
+    def _added(self, memory: Memory, text: str, index: int | None) -> Value:
+        ctype, at = memory.ctype, memory.index(self.name, index)
         if ctype.is_text:
             raise BadInput(f"{self.name!r} holds ctype {ctype}, which is no number: nothing can be added to it")
-        before, amount = memory[index], amount_of(text, ctype)
-        assert not isinstance(before, (bytes, str))
-        total = before + amount
-        finite = abs(total) != float("inf") or abs(before) == float("inf") or abs(amount) == float("inf")
+        before: Any = memory[at]
         try:
-            if not finite:
+            amount = amount_of(text, ctype)
+            total = before + amount
+            if isinf(total) and not isinf(before) and not isinf(amount):
                 raise ctype.out_of_range("the sum")
-            memory[index] = total = ctype.fitting(total)
+            memory[at] = total = ctype.fitting(total)
         except OutOfRange as error:
-            raise OutOfRange(f"{before!r} + {text} in {self.name!r}: {error}; nothing was changed") from None
+            what = self.name if index is None else f"{self.name}[{index}]"
+            raise OutOfRange(f"{what} is {before!r}, plus {text[:40]}: {error}; nothing was changed") from None
         return total
 
     def cas(self, old: str, new: str, index: int | None = None) -> tuple[bool, Value]:
@@ -274,6 +275,10 @@ class Shared:
         with memory.raw as raw:
             return memory.ctype.unpack(raw)
 
+    def _made(self, ctype: CType, raw: bytes) -> bool:
+        """Make it; False where somebody else has by now."""
+        return self.place.make(self.name, lambda path: fill(path, ctype, raw))
+
     def _check_ctype(self, memory: Memory, ctype: CType) -> None:
         if memory.ctype.code != ctype.code:
             remedy = f"give --ctype {memory.ctype.code}, or remove it first"
@@ -284,10 +289,9 @@ class Shared:
 
         Who waits for the lock on the one that was there finds its name gone, and opens the new one.
         """
-        with self.place.locked(), contextlib.suppress(NotThere):
-            with self._writing() as memory:
-                self._check_ctype(memory, ctype)
-                return self.place.put(self.name, lambda path: fill(path, ctype, raw))
+        with self.place.locked(), contextlib.suppress(NotThere), self._writing() as memory:
+            self._check_ctype(memory, ctype)
+            return self.place.put(self.name, lambda path: fill(path, ctype, raw))
         return False
 
 

@@ -77,15 +77,15 @@ class SharedMemory(Place):
         try:
             yield
         finally:
+            with contextlib.suppress(OSError):  # it is not empty
+                os.rmdir(self.directory)
             os.close(descriptor)
 
     def unlink(self, name: str) -> None:
-        """As any place has it, and the directory with the last one."""
-        with contextlib.suppress(FileNotFoundError):  # of one that was killed
+        """As any place has it, and what is left of one that was killed while it made another in its place."""
+        with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path(name) + UNFINISHED)
         super().unlink(name)
-        with contextlib.suppress(OSError):
-            os.rmdir(self.directory)
 
 
 class SharedValues(Things):

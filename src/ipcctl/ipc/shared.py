@@ -20,7 +20,7 @@ from typing import Any
 from ..errors import TIMED_OUT, BadInput, IpcctlError
 from .ctype import INTEGER, MOST_DIGITS, CType, OutOfRange, Value, text_of
 from .memory import Memory, fill
-from .names import UNFINISHED, NotThere, Place, Things, check_private, make_private, runtime_directory
+from .names import NotThere, Place, Things, check_private, make_private, runtime_directory
 
 BASE = "/dev/shm"
 FIRST_SHOWN = 8
@@ -84,7 +84,7 @@ class SharedMemory(Place):
     def unlink(self, name: str) -> None:
         """As any place has it, and what is left of one that was killed while it made another in its place."""
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path(name) + UNFINISHED)
+            os.unlink(self.unfinished(name))
         super().unlink(name)
 
 

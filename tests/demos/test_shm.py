@@ -98,6 +98,14 @@ def test_updates_are_not_lost_when_each_is_one_step() -> None:
     assert run_alone("shm.lost-updates", source, updates=100).startswith("failed 0 of 2 lost")
 
 
+def test_without_locks_it_is_skipped_with_the_reason() -> None:
+    broken = SOURCE.replace("            return make(*args, **given)", '            raise OSError(38, "no")')
+    for check in ("shm.overwrites", "shm.array-from-list"):
+        found = run_alone(check, broken)
+        assert found.startswith("skipped "), found
+        assert "it needs /dev/shm" in found
+
+
 def test_every_check_has_a_mutation() -> None:
     assert {f"shm.{check}" for check, _, _ in MUTATIONS} | {"shm.lost-updates"} == set(IDS)
 

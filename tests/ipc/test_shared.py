@@ -432,5 +432,5 @@ def test_another_directory_has_other_values(place: SharedMemory, monkeypatch: py
 
 def test_no_dev_shm(place: SharedMemory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ipcctl.ipc.shared.BASE", "/no/such")
-    with pytest.raises(IpcctlError, match="there is no /no/such, where shared memory is; mount one"):
+    with pytest.raises(IpcctlError, match="there is no /no/such that may be written to, where shared memory is; mount"):
         made(Shared("v"), "i", "1")

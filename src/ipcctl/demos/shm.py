@@ -19,14 +19,28 @@ from collections.abc import Callable
 from typing import Any
 
 from .experiments import EXPERIMENT_COLUMNS
-from .stage import Demonstration, Evidence, Gate, Line, Stage
+from .stage import Demonstration, Evidence, Gate, Line, Skip, Stage
 
 demonstration = Demonstration("shm", EXPERIMENT_COLUMNS)
 context = multiprocessing.get_context("fork")  # on Linux the default, until Python 3.14
-Process, Value, Array = context.Process, context.Value, context.Array
 UPDATES = 20_000  # of each process
 RACES_WITHIN_S = 0.3
 OPENING_BALANCE = 200
+
+
+def or_skip(make: Callable[..., Any]) -> Callable[..., Any]:
+    """What makes a value with its lock; raises Skip where that cannot be made."""
+
+    def made(*args: Any, **given: Any) -> Any:
+        try:
+            return make(*args, **given)
+        except (ImportError, OSError) as error:
+            raise Skip(f"no lock can be made here: {error}; it needs /dev/shm, mounted and writable") from None
+
+    return made
+
+
+Process, Value, Array = context.Process, or_skip(context.Value), or_skip(context.Array)
 
 
 def started(stage: Stage, role: str, work: Callable[..., None], *args: Any) -> Any:
@@ -244,7 +258,7 @@ def capitalize(array: Any) -> None:
 @demonstration.check("shm.array-from-bytes", "an Array made from bytes holds them (hello becomes Hello)")
 def array_from_bytes(stage: Stage) -> Evidence:
     """The type "c" is a char: such an Array has its bytes as `value`, too."""
-    array: Any = Array("c", b"hello")
+    array = Array("c", b"hello")
     ran(stage, "child", capitalize, array)
     tried(stage, "shm.array-from-bytes", 'Array("c", b"hello"), its first capitalized', "Hello", array.value.decode())
     return Evidence("hello, then Hello", f"hello, then {array.value.decode()}")

@@ -60,8 +60,8 @@ class SharedMemory(Place):
     def locked(self) -> Iterator[None]:
         """As any place has it. The directory goes with the last value in it, and may go while we wait for the lock."""
         make_private(self.named_in)
-        if not os.path.isdir(BASE):
-            raise IpcctlError(f"there is no {BASE}, where shared memory is; mount one: mount -t tmpfs shm {BASE}")
+        if not os.access(BASE, os.W_OK | os.X_OK):
+            raise IpcctlError(f"there is no {BASE} that may be written to, where shared memory is; mount a tmpfs there")
         while True:
             make_private(self.directory)
             with contextlib.suppress(FileNotFoundError):

@@ -93,7 +93,7 @@ def test_a_check_fails_when_what_it_speaks_of_is_broken(check: str, old: str, ne
 
 def test_updates_are_not_lost_when_each_is_one_step() -> None:
     """By chance, or with one made to wait: both ways are broken here."""
-    source = SOURCE.replace("two_at_once(stage, add, 0", "two_at_once(stage, add_with_lock, 0")
+    source = SOURCE.replace("two_at_once(stage, add, opening", "two_at_once(stage, add_with_lock, opening")
     source = source.replace("balance.value = seen + 1", "balance.value += 1")
     assert run_alone("shm.lost-updates", source, updates=100).startswith("failed 0 of 2 lost")
 

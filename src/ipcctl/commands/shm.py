@@ -80,7 +80,19 @@ def tables() -> dict[str, tuple[Column, ...]]:
     return {"the concept": EXPERIMENT_COLUMNS}
 
 
-@click.group("shm", cls=Concept)
+class Shm(Concept):
+    """The concept; the man page has the layout of its files."""
+
+    @property
+    def sections(self) -> dict[str, str]:
+        """The sections of its own in the man page: what the module that makes the files says of them."""
+        from ..ipc import memory
+
+        text = str(memory.__doc__).replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq")
+        return {"LAYOUT": f".nf\n{text.strip()}\n.fi"}
+
+
+@click.group("shm", cls=Shm)
 @click.option("--updates", type=click.IntRange(1, MOST_UPDATES), default=20_000, show_default=True, metavar="N",
               help="How many updates each process makes in the race.")  # fmt: skip
 @output_options(tables(), lambda given: "the concept", source="shm")

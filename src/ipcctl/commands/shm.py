@@ -154,7 +154,7 @@ def set_one(shared: Any, index: int, values: tuple[str, ...], ctype: str | None)
     """Change one value of an array."""
     if len(values) != 1 or ctype:
         raise click.UsageError("NAME[INDEX] takes one VALUE, of the ctype that the array has")
-    shared.store(index, shared.ctype.parse(values[0]))
+    shared.store(values[0], index)
     return HELD
 
 

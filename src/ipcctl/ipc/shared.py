@@ -20,7 +20,7 @@ from typing import Any
 from ..errors import TIMED_OUT, BadInput, IpcctlError
 from .ctype import INTEGER, MOST_DIGITS, CType, OutOfRange, Value, text_of
 from .memory import Memory, fill
-from .names import NotThere, Place, Things, check_private, make_private, runtime_directory
+from .names import UNFINISHED, NotThere, Place, Things, cannot, check_private, make_private, runtime_directory
 
 BASE = "/dev/shm"
 FIRST_SHOWN = 8
@@ -62,30 +62,44 @@ class SharedMemory(Place):
         make_private(self.named_in)
         if not os.access(BASE, os.W_OK | os.X_OK):
             raise IpcctlError(f"there is no {BASE} that may be written to, where shared memory is; mount a tmpfs there")
-        while True:
-            make_private(self.directory)
-            with contextlib.suppress(FileNotFoundError):
-                descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX)
-                    if os.fstat(descriptor).st_nlink:
-                        break
-                except BaseException:
-                    os.close(descriptor)
-                    raise
-                os.close(descriptor)
+        descriptor = None
+        while descriptor is None:
+            descriptor = self._locked_directory()
         try:
             yield
         finally:
-            with contextlib.suppress(OSError):  # it is not empty
-                os.rmdir(self.directory)
+            self._tidy()
             os.close(descriptor)
 
-    def unlink(self, name: str) -> None:
-        """As any place has it, and what is left of one that was killed while it made another in its place."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.unfinished(name))
-        super().unlink(name)
+    def _locked_directory(self) -> int | None:
+        """The directory, made if need be, and locked; None where somebody took it away meanwhile."""
+        try:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(self.directory, 0o700)
+                os.chmod(self.directory, 0o700)  # a umask may have taken from it
+            check_private(self.directory)
+            descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise cannot("make the directory", self.directory, error) from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.fstat(descriptor).st_nlink:
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        return None
+
+    def _tidy(self) -> None:
+        """Take away what those left that were killed while they made something; and the directory, if it is empty."""
+        with contextlib.suppress(OSError):
+            for each in os.listdir(self.directory):
+                if each.endswith(UNFINISHED):
+                    os.unlink(f"{self.directory}/{each}")
+            os.rmdir(self.directory)
 
 
 class SharedValues(Things):
@@ -167,10 +181,10 @@ class Shared:
                 if self._made(ctype, raw):
                     return
 
-    def store(self, index: int, value: Value) -> None:
-        """Let one of the values be another."""
+    def store(self, text: str, index: int | None = None) -> None:
+        """Let one of the values be another, given as text."""
         with self._writing() as memory:
-            memory[memory.index(self.name, index)] = value
+            memory[memory.index(self.name, index)] = memory.ctype.parse(text)
 
     def add(self, amount: str | int | float, index: int | None = None, otherwise: CType | None = None) -> Value:
         """Add a number, which may be given as text; the sum. With `otherwise` it is made, of that type, if need be.

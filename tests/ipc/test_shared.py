@@ -114,13 +114,15 @@ def test_characters(shared: Shared) -> None:
     assert text_of(b"\xff") == "\udcff"
     with pytest.raises(BadInput, match="is no number: nothing can be added"):
         shared.add(1, 0)
-    with pytest.raises(BadInput, match="'ab' is 2 bytes"):
+    with pytest.raises(BadInput, match="'ab' has 2 bytes"):
         CType("c").parse("ab")
     with pytest.raises(BadInput, match="no single character"):
         CType("u").parse("ab")
     other = made(Shared("u"), "u", "é", "€", "🙂")
     assert (other.get(), other.get(2)) == (["é", "€", "🙂"], ["🙂"])
     assert other.cas("€", "x", 1) == (True, "x")
+    other.set(CType("u"), struct.pack("4I", 0x41, 0xD800, 0x110000, 2**32 - 1))
+    assert other.get() == ["A", *"\N{REPLACEMENT CHARACTER}" * 3]
     other.close()
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import struct
+import sys
 from collections.abc import Sequence
+from math import isinf
 from typing import Any
 
 from ..errors import BadInput
@@ -44,25 +46,28 @@ class CType:
 
     def parse(self, text: str) -> Value:
         """The value that the text says. Raises BadInput, OutOfRange."""
-        if self.code == "c":
-            char = text.encode("utf-8", "surrogateescape")
-            if len(char) != 1:
-                raise BadInput(f"{text!r} is {len(char)} bytes; ctype 'c' takes one each: for more there is --bytes")
-            return char
-        if self.code == "u":
-            if len(text) != 1 or not text.isprintable():
-                raise BadInput(f"{text!r} is no single character; give ctype 'u' one each")
-            return text
+        if self.is_text:
+            return self._parse_character(text)
         if not (REAL if self.is_real else INTEGER).fullmatch(text):
             raise BadInput(f"{text[:40]!r} is no {'number' if self.is_real else 'integer'}; the ctype is {self}")
         if self.is_real:
             value = self.fitting(float(text), text)
-            if value in (float("inf"), float("-inf")) and text.lstrip("+-")[0] not in "iI":
+            if isinf(value) and text.lstrip("+-")[0] not in "iI":
                 raise self.out_of_range(text)
             return value
         if len(text) > MOST_DIGITS:
             raise self.out_of_range(text)
         return self.fitting(int(text), text)
+
+    def _parse_character(self, text: str) -> bytes | str:
+        if self.code == "c":
+            char = text.encode("utf-8", "surrogateescape")
+            if len(char) != 1:
+                raise BadInput(f"{text[:40]!r} has {len(char)} bytes; ctype 'c' takes one each: --bytes takes them all")
+            return char
+        if len(text) != 1 or is_surrogate(ord(text)):
+            raise BadInput(f"{text[:40]!r} is no single character; give ctype 'u' one each")
+        return text
 
     def fitting(self, value: int | float, said: str = "") -> int | float:
         """The number, as the type holds it. Raises OutOfRange."""
@@ -86,8 +91,9 @@ class CType:
 
     def pack(self, values: Sequence[Value]) -> bytes:
         """The values as C has them, one after the other."""
-        cells = [ord(each) for each in values] if self.code == "u" else values  # type: ignore[arg-type]
-        return struct.pack(f"{len(values)}{self.cell}" if self.code != "c" else "c" * len(values), *cells)
+        if self.code == "c":
+            return b"".join(values)  # type: ignore[arg-type]
+        return struct.pack(f"{len(values)}{self.cell}", *map(self.stored, values))
 
     def unpack(self, raw: bytes | memoryview) -> list[Value]:
         """The values in those bytes."""
@@ -101,14 +107,17 @@ class CType:
         """A cell as a value: a wide character is a number in memory."""
         if self.code != "u":
             return cell
-        try:
-            return chr(cell)  # type: ignore[arg-type]
-        except (ValueError, OverflowError):
-            return "\N{REPLACEMENT CHARACTER}"
+        assert isinstance(cell, int)
+        return "\N{REPLACEMENT CHARACTER}" if cell > sys.maxunicode or is_surrogate(cell) else chr(cell)
 
     def stored(self, value: Value) -> Value:
         """A value as a cell."""
         return ord(value) if self.code == "u" else value  # type: ignore[arg-type]
+
+
+def is_surrogate(code: int) -> bool:
+    """Whether it stands for no character of its own: half of one in UTF-16, or a byte that is no UTF-8."""
+    return 0xD800 <= code <= 0xDFFF
 
 
 def fitting_for(texts: Sequence[str]) -> CType:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -213,6 +214,25 @@ def test_a_child_has_a_lock_of_its_own(shared: Shared) -> None:
         shared.add(1)
     os.waitpid(pid, 0)
     assert shared.get() == [2001]
+
+
+def test_a_child_does_not_hold_the_lock_of_a_parent_that_was_killed(shared: Shared) -> None:
+    made(shared, "i", "1")
+    script = DRIVER + """
+with Shared("v")._writing():
+    pid, _ = forked(lambda writing: signal.pause())
+    print(pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+    assert process.returncode == -signal.SIGKILL
+    try:
+        assert shared.add(1) == 2
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 def test_what_another_program_sees(shared: Shared) -> None:

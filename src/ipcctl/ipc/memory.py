@@ -82,7 +82,6 @@ class Memory:
     def __init__(self, descriptor: int, path: str, writable: bool = True) -> None:
         self.descriptor = descriptor
         self.path = path
-        self.pid = os.getpid()
         try:
             self.size, head = os.fstat(descriptor).st_size, os.pread(descriptor, HEADER.size, 0)
             self.ctype, self.capacity, self.created_ns = self._checked(head)
@@ -93,6 +92,7 @@ class Memory:
             raise (cannot("map", path, error) if isinstance(error, OSError) else error) from None
         self.bytes = memoryview(self.map)
         self.words = self.bytes[: HEADER.size].cast("Q")
+        OPENED.add(self)
 
     def _checked(self, head: bytes) -> tuple[CType, int, int]:
         """The type, the bytes of a buffer, and when it was made, of a header that is in order."""
@@ -117,11 +117,13 @@ class Memory:
         return Corrupted(f"the shared memory {self.path!r} is corrupted: {why}; `ipcctl shm remove` takes it away")
 
     def close(self) -> None:
-        """Unmap and close it."""
-        self.words.release()
-        self.bytes.release()
-        self.map.close()
-        os.close(self.descriptor)
+        """Unmap and close it, if it was not closed yet."""
+        if self in OPENED:
+            OPENED.remove(self)
+            os.close(self.descriptor)
+            self.words.release()
+            self.bytes.release()
+            self.map.close()
 
     @contextlib.contextmanager
     def locked(self, kind: int) -> Iterator[None]:
@@ -131,6 +133,11 @@ class Memory:
             yield
         finally:
             fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was not closed: a forked child finds what its parent had opened closed."""
+        return self in OPENED
 
     @property
     def is_current(self) -> bool:
@@ -202,3 +209,16 @@ class Memory:
         """Give the sequence its next number, which is when other values count; and tell those that wait."""
         self.words[SEQUENCE] = (self.sequence + step) & (1 << 64) - 1
         os.utime(self.descriptor)
+
+
+OPENED: set[Memory] = set()
+
+
+def close_in_child() -> None:
+    """A lock is its open file's: a child that had it too would hold the lock of a parent that was killed."""
+    for each in tuple(OPENED):
+        with contextlib.suppress(BufferError):  # another thread of the parent is in the middle of something
+            each.close()
+
+
+os.register_at_fork(after_in_child=close_in_child)

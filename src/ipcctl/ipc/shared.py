@@ -3,8 +3,8 @@
     ipcctl shm add hits 1 ─┐                                         ┌─ ipcctl shm wait hits --until '>=10'
     Shared("hits").add(1) ─┴─► /dev/shm/ipcctl-UID-…/hits.shm ───────┴─ any program that maps the file
 
-    memory = Shared("hits")
-    memory.add(1)               one object a thread: the lock is its open file's
+    with Shared("hits") as hits:
+        hits.add(1)
 """
 
 from __future__ import annotations
@@ -130,13 +130,19 @@ class SharedValues(Things):
 
 
 class Shared:
-    """One shared value, by its name; opened when it is first used. For one thread; a forked child opens it anew."""
+    """One shared value, by its name, opened when it is first used. Each thread has its own; a forked child opens it anew."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.place = SharedMemory()
         self.path = self.place.path(name)
         self._memory: Memory | None = None
+
+    def __enter__(self) -> Shared:
+        return self
+
+    def __exit__(self, *what_happened: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Let go of it."""
@@ -263,9 +269,9 @@ class Shared:
         return self._memory
 
     def _opened(self, flags: int) -> Memory:
-        """It, open for that, and by this process: a child's lock must not be its parent's as well."""
+        """It, open for that."""
         memory = self._memory
-        if memory is None or memory.pid != os.getpid() or (flags == os.O_RDWR and self._flags != flags):
+        if memory is None or not memory.is_open or (flags == os.O_RDWR and self._flags != flags):
             return self._open(flags)
         return memory
 

@@ -16,6 +16,7 @@ from support import DEADLINE_S, IPCCTL, clean_environment, ipcctl, one_line, rep
 
 from ipcctl import __version__
 from ipcctl.cli import COMMANDS
+from ipcctl.demos import CONCEPTS
 from ipcctl.report.report import FORMATS
 
 

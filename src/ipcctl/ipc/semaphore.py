@@ -67,7 +67,9 @@ class Semaphore:
         """Take a slot until this process ends; whether one came free by `deadline` (time.monotonic). Raises Removed."""
         flags = SEM_UNDO if block else SEM_UNDO | IPC_NOWAIT
         floor = self.state().floor
-        taking = (SLOTS, -(floor + 1), flags), (SLOTS, floor, SEM_UNDO), (HOLDERS, 1, SEM_UNDO)
+        taking = [(SLOTS, -(floor + 1), flags), (SLOTS, floor, SEM_UNDO), (HOLDERS, 1, SEM_UNDO)]
+        if floor == 0:
+            del taking[1]  # an operation of 0 would wait until there is no slot
         return self._operate(*taking, deadline=deadline)
 
     def wait_until_settled(self, deadline: float | None = None) -> bool:

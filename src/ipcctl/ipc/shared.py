@@ -130,7 +130,7 @@ class SharedValues(Things):
 
 
 class Shared:
-    """One shared value, by its name, opened when it is first used. Each thread has its own; a forked child opens it anew."""
+    """One shared value, by its name, opened when it is first used. For one thread; a forked child opens it anew."""
 
     def __init__(self, name: str) -> None:
         self.name = name

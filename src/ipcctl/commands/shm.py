@@ -113,7 +113,6 @@ def command(output: Output, updates: int) -> int:
     return HELD if report.ok else NO
 
 
-add_list_and_remove(command, things, FIGURES)
 item = click.argument("item", type=ItemName(things), metavar="NAME[[INDEX]]")
 code = click.option("--ctype", type=click.Choice(list(CODES)), metavar="CODE",
                     help=f"The C type, by multiprocessing's code: one of {' '.join(CODES)}.  [default: the one that it"
@@ -256,6 +255,9 @@ def wait(item: Item, condition: tuple[str, str], timeout: float | None) -> int:
     holds = compare.get(symbol, operator.eq)
     deadline = None if timeout is None else time.monotonic() + timeout
     return printed([Shared(name).wait(lambda ctype, value: holds(value, ctype.parse(operand)), index, deadline)])
+
+
+add_list_and_remove(command, things, FIGURES)
 
 
 @command.command("path", short_help="Print the file that other programs can map.")

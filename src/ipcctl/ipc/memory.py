@@ -17,6 +17,7 @@
 All in the machine's byte order. Whoever writes holds flock(2) LOCK_EX on the file, whoever reads LOCK_SH; the kernel
 takes it from a process that ends, however it ends. One value is written by one aligned store. Several are written into
 the buffer that is not in use, and then the sequence, by one store: whoever is killed on the way has changed nothing.
+Without the lock, too, one value is read whole; several are, if the sequence is the same before and after.
 
 A store tells nobody. So the writer sets the file's times after it, which raises IN_ATTRIB (inotify(7)) for those that
 wait; one that is killed between the two closes the file by that, which raises IN_CLOSE_WRITE.

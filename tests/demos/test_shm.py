@@ -37,7 +37,11 @@ MUTATIONS = [
     ),
     ("overwrites", "    line.tell(number.value)\n    number.value = value", "    line.tell(number.value)"),
     ("overwrites", "number.value = value", "number.value += value"),
-    ("lock-keeps-all", "with balance.get_lock():", "if True:"),
+    (
+        "lock-keeps-all",
+        "        with balance.get_lock():\n            balance.value += amount",
+        "        seen = balance.value\n        os.sched_yield()\n        balance.value = seen + amount",
+    ),
     ("array-from-list", 'Array("i", [1, 2, 3]), stage.line()', 'Array("i", [1, 2, 4]), stage.line()'),
     ("array-from-list", "array[:] = [2 * each for each in array]", "list(array)[:] = [2 * each for each in array]"),
     ("array-from-size", 'Array("d", 5), stage.line()', 'Array("d", 4), stage.line()'),

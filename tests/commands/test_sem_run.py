@@ -63,6 +63,7 @@ def test_signals_descriptors_and_environment_are_as_without_it(names: Names, pre
 
 
 def test_what_cannot_be_executed_gives_the_slot_back(names: Names, tmp_path: Path) -> None:
+    names.env["PATH"] = os.defpath
     (tmp_path / "plain").write_text("echo ran $1\n")
     for command, status, told in (
         (["no-such-command"], 127, "not found on PATH"),

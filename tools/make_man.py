@@ -40,6 +40,7 @@ FORMATS_NOTE = (
 )
 ENVIRONMENT = (
     ("IPCCTL_FORMAT", "the format, where --format is not given"),
+    ("IPCCTL_DIR", "where named things (sem, shm, queue) are; else $XDG_RUNTIME_DIR/ipcctl, else /tmp/ipcctl-UID"),
     ("NO_COLOR", "when set to anything, no colours on a terminal"),
     ("IPCCTL_TRACEBACK", "when set to anything, an error ends with the place where it arose"),
 )
@@ -142,6 +143,7 @@ class Page(ManPage):  # type: ignore[misc]
                 section("OPTIONS", option_items(self.context)),
                 section("COLUMNS", columns(command)),
                 section("CHECKS", checks(self.command.removeprefix("ipcctl "))),
+                *(section(title, body) for title, body in getattr(command, "sections", {}).items()),
                 section("FORMATS", items(FORMATS), ".PP", roff(FORMATS_NOTE)),
                 section("EXIT STATUS", items(MEANINGS)),
                 section("ENVIRONMENT", items(ENVIRONMENT)),
@@ -160,7 +162,10 @@ class Page(ManPage):  # type: ignore[misc]
         return items([(name, each.get_short_help_str(200)) for name, each in found])
 
     def _see_also(self) -> str:
-        others = [f"ipcctl-{name}" for name in COMMANDS] if self.context.command is cli else ["ipcctl"]
+        path = self.command.replace(" ", "-")
+        below = getattr(self.context.command, "list_commands", lambda context: [])(self.context)
+        above = path.rpartition("-")[0] if self.context.parent and self.context.parent.parent else "ipcctl"
+        others = [*([above] if self.context.parent else []), *(f"{path}-{name}" for name in below)]
         return ",\n".join(f".BR {roff(name)} (1)" for name in others).replace(",\n", " ,\n")
 
 

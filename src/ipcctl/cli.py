@@ -19,6 +19,7 @@ COMMANDS = {
     "zombie": "See zombies and each way to avoid them, or find out who does not wait for its children.",
     "orphan": "See adoption, or run a command and account for every process that outlives its parent.",
     "double-fork": "See the double fork, or start a daemon and know that it started.",
+    "sem": "See a semaphore, or let at most so many commands run at once, whatever shells they come from.",
     "ps": "List processes: states in words, trees, zombies and who neglects them.",
     "tour": "Run every concept's checks, in one table.",
 }
@@ -104,9 +105,15 @@ def told(error: BaseException, args: Sequence[str]) -> int:
     message, status = described(error)
     name = next((each for each in args if not each.startswith("-")), "")
     command = f"ipcctl {name}" if name in COMMANDS else "ipcctl"
-    say(f"{command}: {message}" + (f" (see '{command} --help')" if isinstance(error, click.UsageError) else ""))
+    more = f" (see '{helpful(error, command)} --help')" if isinstance(error, click.UsageError) else ""
+    say(f"{command}: {message}{more}")
     discard_stdout()
     return status
+
+
+def helpful(error: click.UsageError, command: str) -> str:
+    """The command whose help says more: of `ipcctl sem run` and the like, where it is one of those."""
+    return error.ctx.command_path if error.ctx and error.ctx.command_path.startswith(command) else command
 
 
 def described(error: Exception) -> tuple[str, int]:

@@ -20,17 +20,9 @@ from multiprocessing.queues import Queue
 from queue import Empty, Full
 from typing import Any
 
-from ..report.report import Column
+from .messages import MESSAGE_COLUMNS
 from .stage import Demonstration, Evidence, Gate, Line, Skip, Stage
 
-MESSAGE_COLUMNS = (
-    Column("check", "text", "the check that the message was sent in"),
-    Column("message", "text", "the message"),
-    Column("producer_pid", "integer", "the process that put it"),
-    Column("consumer_pid", "integer", "the process that got it"),
-    Column("put_ms", "real", "when it was put, from the start of the demonstration"),
-    Column("got_ms", "real", "when it was got"),
-)
 MAXSIZE, MESSAGES = 3, 12  # where no other numbers are asked for
 TIMEOUT_S = 0.02
 PRODUCERS = CONSUMERS = 2

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from ..errors import IpcctlError
 
 FLOCK = "hhqqi"  # struct flock: l_type, l_whence, l_start, l_len, l_pid
+LAST = struct.Struct("<q")  # at the file's beginning
 CHANGE = 0  # the byte locked for a change
 IN_MODIFY, IN_ATTRIB, IN_CLOSE_WRITE = 0x2, 0x4, 0x8
 EVENTS = IN_MODIFY | IN_ATTRIB | IN_CLOSE_WRITE  # rung; removed; a user of it has ended
@@ -35,15 +36,22 @@ class Bell:
     def __init__(self, path: str) -> None:
         self.path = path
         self.descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-        self._rung = 0
 
     def close(self) -> None:
         """Close it: its locks end, and those who wait are woken."""
         os.close(self.descriptor)
 
-    def ring(self) -> None:
-        """Wake everyone who waits."""
-        os.pwrite(self.descriptor, b"!", 0)
+    def ring(self, last: int | None = None) -> None:
+        """Wake everyone who waits; `last` is kept, for what was committed is to be at least that far ever after."""
+        if last is None:
+            os.pwrite(self.descriptor, b"!", LAST.size)
+        else:
+            os.pwrite(self.descriptor, LAST.pack(last), 0)
+
+    def last(self) -> int:
+        """What it was last rung with."""
+        raw = os.pread(self.descriptor, LAST.size, 0)
+        return int(LAST.unpack(raw)[0]) if len(raw) == LAST.size else 0
 
     def is_named(self, path: str) -> bool:
         """Whether the path names this very file, still."""
@@ -116,6 +124,6 @@ def make_bell(path: str) -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         os.fchmod(descriptor, 0o600)
-        os.write(descriptor, b"!")  # room for the byte that rings: later the disk may be full
+        os.write(descriptor, LAST.pack(0) + b"!")  # room for all that rings: later the disk may be full
     finally:
         os.close(descriptor)

@@ -102,7 +102,7 @@ class Queue:
             db.execute("UPDATE queue SET bound = ?, last = last + ?, held = held + ?, bytes = bytes + ?, put = put + ?",
                        (settled, count, count, size, count))  # fmt: skip
         if count:
-            self.store.bell.ring()
+            self.store.bell.ring(last + count)
         return count
 
     def _settled(self, settled: int | None, bound: int | None) -> int:
@@ -261,7 +261,7 @@ class Queue:
                            " bytes = bytes + (SELECT length(body) FROM dead WHERE id = ?)", (new, old))  # fmt: skip
                 db.execute("DELETE FROM dead WHERE id = ?", (old,))
         if wanted:
-            self.store.bell.ring()
+            self.store.bell.ring(last + len(wanted))
         return len(wanted)
 
     # --- looking and waiting

@@ -64,8 +64,12 @@ class Store:
         except FileNotFoundError:
             raise NoBell(name) from None
         try:
+            rung = self.bell.last()  # before the database is looked at: it may go on meanwhile
             with self.telling():
                 self.db = opened(self.path, durable)
+                (last,) = self.db.execute("SELECT last FROM queue").fetchone() or (0,)
+            if last < rung:
+                raise lost(name, self.path, rung - last)
         except BaseException:
             self.bell.close()
             raise
@@ -239,6 +243,12 @@ def told(error: sqlite3.Error, name: str, path: str) -> IpcctlError:
     if "readonly" in what or "unable to open" in what:
         return IpcctlError(f"queue {name!r}: {what} ({path!r}); may you write to it and its directory?")
     return IpcctlError(f"queue {name!r}: {what} ({path!r})")
+
+
+def lost(name: str, path: str, count: int) -> Corrupted:
+    """That the log lacks what was acknowledged: it was deleted or damaged, or the power was cut."""
+    what = f"queue {name!r} is damaged: the last {count} messages are lost ({path + '-wal'!r})"
+    return Corrupted(f"{what}; delete {path + '-bell'!r} to go on without them, or 'ipcctl queue remove {name}'")
 
 
 Notice = Callable[[str], None]

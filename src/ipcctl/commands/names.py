@@ -37,6 +37,10 @@ class Concept(click.Group):
     def __init__(self, name: str | None, callback: Callable[..., Any], **given: Any) -> None:
         super().__init__(name, callback=alone(callback), invoke_without_command=True, **given)
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which they were added: click would sort them."""
+        return list(self.commands)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:

@@ -15,7 +15,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -23,7 +22,7 @@ from typing import Any
 from ..errors import NO, BadInput, IpcctlError
 
 LONGEST_NAME = 64
-PATTERN = re.compile(rf"[A-Za-z0-9._-]{{1,{LONGEST_NAME}}}")
+LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 UNFINISHED = "~"  # at the end of a file's name: no thing's name has it
 FULL = {errno.ENOSPC: "free some space", errno.EDQUOT: "free some space, or have the quota raised"}
 
@@ -42,9 +41,14 @@ class Corrupted(IpcctlError):
     """What is in a thing's file is not what ipcctl writes; it is left as it is."""
 
 
+def is_name(name: str) -> bool:
+    """Whether a thing may be called that."""
+    return len(name) <= LONGEST_NAME and bool(name.strip(".")) and LETTERS.issuperset(name)
+
+
 def checked_name(name: str) -> str:
     """The name. Raises BadInput for what may be none."""
-    if PATTERN.fullmatch(name) and name.strip("."):
+    if is_name(name):
         return name
     if len(name) > LONGEST_NAME:
         raise BadInput(f"the name {name[:20] + '…'!r} has {len(name)} characters; give at most {LONGEST_NAME}")
@@ -150,6 +154,10 @@ class Place:
         """The file of a thing. Raises BadInput for what is no name."""
         return f"{self.directory}/{checked_name(name)}.{self.kind}"
 
+    def unfinished(self, name: str) -> str:
+        """Where a thing is while it is made."""
+        return self.path(name) + UNFINISHED
+
     def names(self) -> list[str]:
         """The names there are, sorted; none where the directory is not there. Raises Refused."""
         try:
@@ -159,7 +167,7 @@ class Place:
             return []
         end = f".{self.kind}"
         names = (each.removesuffix(end) for each in found if each.endswith(end))
-        return sorted(name for name in names if PATTERN.fullmatch(name))
+        return sorted(filter(is_name, names))
 
     def open(self, name: str, flags: int = os.O_RDWR) -> int:
         """Open the file of a thing. Raises NotThere, Refused."""
@@ -224,7 +232,7 @@ class Place:
         `fill` is given the path of the file, empty, 0600, and makes it whole: nobody sees it before it returns.
         """
         path = self.path(name)
-        unfinished = path + UNFINISHED
+        unfinished = self.unfinished(name)
         try:
             with contextlib.suppress(FileNotFoundError):  # of one that was killed
                 os.unlink(unfinished)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -67,7 +68,8 @@ def test_in_and_out_as_they_are(queue: Queue) -> None:
     assert queue("get", "q", "-0", "-n", "2").stdout == b"\0\xff two\n\0"
     assert queue("peek", "-n", "9", "q", "-0").stdout == b"a\0\0b\r\0last\0x\ny\0z\x001\n2\n\0\0\0"
     assert queue("get", "q", "--all").stdout == b"a\n\nb\r\nlast\nx\ny\nz\n1\n2\n\0\n\n"
-    assert [queue(*args).returncode for args in (("get", "--try", "q"), ("peek", "q"), ("get", "q", "--all"))] == [1, 1, 0]
+    empty = [queue(*args).returncode for args in (("get", "--try", "q"), ("peek", "q"), ("get", "q", "--all"))]
+    assert empty == [1, 1, 0]
 
 
 def test_json_has_id_time_attempts(queue: Queue) -> None:
@@ -162,7 +164,8 @@ def test_list_and_remove(queue: Queue) -> None:
     queue("put", "b", "1")
     queue("put", "a", "--durable", "--max", "7", "1", "22")
     first, second = report_of(queue("list", "-f", "json"))["rows"]
-    assert (first["name"], first["waiting"], first["max"], first["durable"], first["held_bytes"]) == ("a", 2, 7, True, 3)
+    figures = [first[name] for name in ("name", "waiting", "max", "durable", "held_bytes")]
+    assert figures == ["a", 2, 7, True, 3]
     assert (second["name"], second["durable"], second["problem"]) == ("b", False, None)
     assert first["created"] <= first["last_used"]
     assert queue("remove", "a", "b").returncode == 0
@@ -203,8 +206,8 @@ def test_four_producers_and_four_consumers_nothing_lost_nothing_twice(
     parts = [[f"{part}.{number}" for number in range(3000)] for part in range(4)]
     getters = [subprocess.Popen([IPCCTL, "queue", "get", "q", "--follow"], env=env, stdout=subprocess.PIPE, text=True)
                for _ in range(4)]  # fmt: skip
-    putters = [subprocess.Popen([IPCCTL, "queue", "put", "q", "--max", "1000"], env=env, stdin=subprocess.PIPE, text=True)
-               for _ in range(4)]  # fmt: skip
+    put = [IPCCTL, "queue", "put", "q", "--max", "1000"]
+    putters = [subprocess.Popen(put, env=env, stdin=subprocess.PIPE, text=True) for _ in range(4)]
     for putter, part in zip(putters, parts, strict=True):
         assert putter.stdin is not None
         for at in range(0, 3000, 100):
@@ -219,7 +222,7 @@ def test_four_producers_and_four_consumers_nothing_lost_nothing_twice(
         for number in range(4):
             of_one = [int(each[2:]) for each in consumer if each[0] == str(number)]
             assert of_one == sorted(of_one), "one producer's messages come to one consumer in their order"
-    assert sorted(sum(found, [])) == sorted(sum(parts, []))
+    assert sorted(itertools.chain(*found)) == sorted(itertools.chain(*parts))
     figures = stat(queue)
     assert (figures["put"], figures["got"], figures["empty"]) == (12_000, 12_000, True)
 

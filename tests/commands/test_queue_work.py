@@ -12,7 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import children, clean_environment, end_children, ipcctl, one_line, reap_ended, report_of, runs, started, wait_until
+from support import (
+    children,
+    clean_environment,
+    end_children,
+    ipcctl,
+    one_line,
+    reap_ended,
+    report_of,
+    runs,
+    started,
+    wait_until,
+)
 
 Queue = Callable[..., Any]
 
@@ -154,7 +165,8 @@ def test_asked_to_end_it_ends_its_commands_and_gives_back(
     assert worker.returncode == 128 + number
     assert not any(runs(int(pid)) for line in log(env) for pid in line.split())
     assert figures(queue) == (3, 0, 0, 0)
-    assert [json.loads(line)["attempts"] for line in queue("peek", "q", "--all", "--json").stdout.splitlines()] == [1, 1, 0]
+    waiting = map(json.loads, queue("peek", "q", "--all", "--json").stdout.splitlines())
+    assert [each["attempts"] for each in waiting] == [1, 1, 0]
 
 
 def test_a_command_that_takes_longer_than_its_lease_is_ended_with_its_tree(queue: Queue, env: dict[str, str]) -> None:
@@ -171,8 +183,8 @@ def test_a_command_that_takes_longer_than_its_lease_is_ended_with_its_tree(queue
 
 def test_the_message_of_a_stopped_worker_is_anothers_when_its_lease_is_over(queue: Queue, env: dict[str, str]) -> None:
     queue("put", "q", "m")
-    args = ["queue", "work", "q", "--lease", "20ms", "--grace", "0", "--", "sh", "-c", "echo $$ >> $LOG; sleep 1000; : {}"]
-    with started(*args, env=env) as worker:
+    script = "echo $$ >> $LOG; sleep 1000; : {}"
+    with started("queue", "work", "q", "--lease", "20ms", "--grace", "0", "--", "sh", "-c", script, env=env) as worker:
         wait_until(lambda: log(env))
         worker.send_signal(signal.SIGSTOP)
         assert queue("get", "q").stdout == "m\n"

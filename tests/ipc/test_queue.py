@@ -132,7 +132,7 @@ def test_closed(queue: Queue) -> None:
 
 
 def test_a_getter_that_waits_hears_of_each_kind_of_change(queue: Queue, queues: Queues) -> None:
-    """Its ear is readable after a put, after a give-back, after the end of one who had taken something, and a removal."""
+    """Its ear is readable after a put, a give-back, the end of one who had taken something, and a removal."""
     queue.watch()
 
     def is_heard() -> bool:
@@ -270,7 +270,8 @@ with queues.open_or_make("q") as queue:
 def test_killed_at_a_hundred_moments_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
     kills = 160
     env = clean_environment(IPCCTL_DIR=str(tmp_path / "ipcctl"))
-    done = subprocess.run([sys.executable, "-c", KILLING, str(kills)], env=env, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", KILLING, str(kills)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)
     assert found["lost"] == 0

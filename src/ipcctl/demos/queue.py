@@ -2,7 +2,7 @@
 
     producer ──put()──► feeder thread ──► pipe ──► get() ──► consumer
                 ▲                                   │
-                └── a semaphore of maxsize ◄────────┘  each message that is in takes one, each that was got gives it back
+                └── a semaphore of maxsize ◄────────┘  a message that is in takes one, a get gives it back
 
 put() only hands the message to a thread of its process, which writes it into the pipe. So here the processes that put
 are children: they have ended, with all that they put in the pipe, when they were joined; and nobody forks a process
@@ -94,13 +94,13 @@ def fifo(stage: Stage) -> Evidence:
     producer = start(stage, "producer", put_all, queue, range(count))
     received = [got(stage, queue.get()) for _ in range(count)]
     stage.join(producer)
-    return Evidence(f"{in_short(list(range(count)))}", in_short(received))
+    return Evidence(in_short(list(range(count))), in_short(received))
 
 
 def in_short(numbers: list[int]) -> str:
     """A list of numbers, told in a line: those that follow each other as a range."""
-    rising = all(b == a + 1 for a, b in zip(numbers, numbers[1:]))  # noqa: B905 - neighbours
-    return f"{numbers[0]} … {numbers[-1]} in order" if rising and len(numbers) > 1 else str(numbers)
+    rising = numbers == list(range(len(numbers)))
+    return f"0 … {len(numbers) - 1} in order" if rising and len(numbers) > 1 else str(numbers)
 
 
 @demonstration.check(
@@ -177,7 +177,8 @@ def fill(queue: Queue[Any], size: int, line: Line, gate: Gate) -> None:
         count += 1
     state = "full" if queue.full() else "not full"
     at_once = outcome(queue.put, message("too many"), block=False)
-    line.tell(f"{count} put: {state}; put(block=False): {at_once}; put(timeout): {after_timeout(queue.put, message(0))}")
+    later = after_timeout(queue.put, message("too many"))
+    line.tell(f"{count} put: {state}; put(block=False): {at_once}; put(timeout): {later}")
     gate.wait()
     line.tell(outcome(queue.put, message("one more"), block=False))
 
@@ -232,8 +233,8 @@ def each_message_once(stage: Stage) -> Evidence:
     stage.join(start(stage, "last producer", put_ends, queue))
     received: list[str] = []
     for consumer, line in zip(consumers, lines, strict=True):
-        told = line.hear_all()
-        received += [got(stage, *each, at) for *each, at in ((found, consumer.pid, at) for found, at in told)]
+        for found, at in line.hear_all():
+            received.append(got(stage, found, consumer.pid, at))
         stage.join(consumer)
     lost = len({each for part in wanted for each in part} - set(received))
     twice = len(received) - len(set(received))

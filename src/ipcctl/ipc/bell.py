@@ -91,7 +91,7 @@ class Watch:
         import ctypes
 
         libc = ctypes.CDLL(None, use_errno=True)
-        self.descriptor = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
+        self.descriptor: int = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
         if self.descriptor < 0:
             raise cannot_watch(ctypes.get_errno())
         # By descriptor, not by name: another file may have the name by now.

@@ -27,6 +27,7 @@ from .store import Notice, Removed, Store, make, open_store, remove
 LONGEST = 64 << 20  # bytes of a message
 MOST_BYTES = 8 << 20  # taken at once: so much is in memory, and one message
 ROOM = 4 << 20  # an emptied queue whose file is larger gives the room back
+KEPT_FREE = 6 << 20  # on the disk: to take a message away takes room first, in the log
 
 
 class Closed(IpcctlError):
@@ -97,7 +98,8 @@ class Queue:
             count, size = len(fitting), sum(map(len, fitting))
             if size > LONGEST and any(len(each) > LONGEST for each in fitting):
                 raise too_long(max(map(len, fitting)))
-            rows = zip(itertools.count(last + 1), itertools.repeat(now), fitting)  # noqa: B905 - as many as fit
+            self.store.needs_room(KEPT_FREE + 3 * size + 64 * count)  # in the log, then in the database
+            rows = zip(itertools.count(last + 1), itertools.repeat(now), fitting)
             db.executemany("INSERT INTO message VALUES(?, ?, ?)", rows)
             db.execute("UPDATE queue SET bound = ?, last = last + ?, held = held + ?, bytes = bytes + ?, put = put + ?",
                        (settled, count, count, size, count))  # fmt: skip
@@ -110,7 +112,8 @@ class Queue:
             return bound or 0
         if bound is not None and bound != settled:
             has = f"at most {settled} messages" if settled else "any number of messages"
-            raise BadInput(f"queue {self.name!r} is one of {has}, since its first put; --max {bound} cannot change that")
+            since = f"queue {self.name!r} is one of {has}, since its first put"
+            raise BadInput(f"{since}; --max {bound} cannot change that")
         return settled
 
     def close_to_puts(self) -> None:
@@ -236,10 +239,8 @@ class Queue:
     def _give_back_room(self) -> None:
         """Shrink the file of an emptied queue: its directory may be in memory."""
         with self.store.looking() as db:
-            (pages,), (size,), (held,), (dead,) = (
-                db.execute(query).fetchone()
-                for query in ("PRAGMA page_count", "PRAGMA page_size", "SELECT held FROM queue", "SELECT count(*) FROM dead")
-            )
+            (pages,), (size,) = (db.execute(f"PRAGMA {each}").fetchone() for each in ("page_count", "page_size"))
+            held, dead = db.execute("SELECT held, (SELECT count(*) FROM dead) FROM queue").fetchone()
         if pages * size > ROOM and not held and not dead:
             self.store.give_back_room()
 
@@ -299,7 +300,8 @@ class Queue:
             ).fetchone()
             leased = Leases(db, self.store.bell, self._holder).count
             (dead,) = db.execute("SELECT count(*) FROM dead").fetchone()
-            (oldest,) = db.execute("SELECT min(put_at) FROM (SELECT put_at FROM message ORDER BY id LIMIT 1)").fetchone()
+            first = "SELECT put_at FROM message ORDER BY id LIMIT 1"
+            (oldest,) = db.execute(first).fetchone() or (None,)
         return {
             "waiting": held - leased, "leased": leased, "dead": dead, "put": put, "got": got, "held_bytes": size,
             "oldest_s": None if oldest is None else round(max(time.time() - oldest, 0.0), 6),
@@ -369,7 +371,8 @@ def selected(db: sqlite3.Connection, gap: tuple[int, int], count: int) -> Iterat
 
 def too_long(size: int) -> BadInput:
     """That a message is too long."""
-    return BadInput(f"a message of {size} bytes is too long; the most is {LONGEST} (64 MiB): put the name of a file instead")
+    remedy = "put the name of a file instead"
+    return BadInput(f"a message of {size} bytes is too long; the most is {LONGEST} (64 MiB); {remedy}")
 
 
 class Queues(Things):

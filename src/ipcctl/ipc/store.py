@@ -21,6 +21,7 @@ from .names import Corrupted, NotThere, Place
 
 BESIDE = ("-wal", "-shm", "-bell")  # the files beside the database
 MARK = 0x69707171  # "ipqq": the application_id in the database's header
+CHECKPOINT_PAGES = 500  # the log goes into the database when it is so long: 2 MiB
 BUSY_S = 30.0  # another process opens or closes the database: that takes milliseconds
 SCHEMA = """
 CREATE TABLE queue(             -- one row
@@ -114,6 +115,14 @@ class Store:
             return False
         return (found.st_dev, found.st_ino) == self._identity and self.bell.is_named(self.path + "-bell")
 
+    def needs_room(self, count: int) -> None:
+        """Raise IpcctlError where so many bytes are not free on the disk."""
+        disk = os.statvfs(self.place.directory)
+        free = disk.f_bavail * disk.f_frsize
+        if free < count:
+            where = f"{free >> 10} KiB are left in {self.place.directory!r}, and some are kept for who gets"
+            raise IpcctlError(f"queue {self.name!r}: the disk is full ({where}); free some space, or get messages")
+
     def give_back_room(self) -> None:
         """Let the files of an emptied queue take no more room than a new one's, where nobody is in the way."""
         with self.bell.changing(), contextlib.suppress(sqlite3.Error):
@@ -141,6 +150,7 @@ def opened(path: str, durable: bool) -> sqlite3.Connection:
     db = sqlite3.connect(f"file:{quoted(path)}?mode=rw", uri=True, timeout=BUSY_S, isolation_level=None,
                          check_same_thread=False)  # fmt: skip
     try:
+        db.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
         if db.execute("PRAGMA application_id").fetchone()[0] != MARK:
             raise sqlite3.DatabaseError("it is no queue's database")
@@ -164,11 +174,13 @@ def make(place: Place, name: str, durable: bool) -> bool:
         for end in BESIDE:  # of one whose database was deleted by hand: the old log is not for the new database
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(place.path(name) + end)
-        make_bell(place.path(name) + "-bell")
+        bell = place.path(name) + "-bell"
+        make_bell(bell)
         try:
             create(unfinished)
-        except sqlite3.Error as error:
-            raise told(error, name, place.path(name)) from None
+        except BaseException as error:
+            os.unlink(bell)
+            raise (told(error, name, place.path(name)) if isinstance(error, sqlite3.Error) else error) from None
         if durable:
             sync(unfinished, place.directory)
 
@@ -239,7 +251,7 @@ def told(error: sqlite3.Error, name: str, path: str) -> IpcctlError:
     if "full" in what or "disk I/O" in what:
         return IpcctlError(f"queue {name!r}: {what} ({path!r}); free some space")
     if "locked" in what:
-        return IpcctlError(f"queue {name!r} has been kept locked for {BUSY_S:g} s by another program ({path!r}); end it")
+        return IpcctlError(f"queue {name!r} was kept locked for {BUSY_S:g} s by another program ({path!r}); end it")
     if "readonly" in what or "unable to open" in what:
         return IpcctlError(f"queue {name!r}: {what} ({path!r}); may you write to it and its directory?")
     return IpcctlError(f"queue {name!r}: {what} ({path!r})")

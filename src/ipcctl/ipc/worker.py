@@ -24,7 +24,7 @@ from ..process.spawn import spawn
 from ..process.stop import end_descendants, send
 from ..process.tree import children_of_ours, descendants
 from ..process.window import Window
-from .exchange import wait_for_change
+from .exchange import Wait, wait_for_change
 from .queue import Message, Queue, Taken
 
 PLACE = "{}"  # in the command: where the message stands
@@ -92,7 +92,7 @@ class Worker:
             try:
                 while self._fill() or not self._is_over():
                     self._end_late()
-                    wait_for_change(self.queue, lambda ears, until: window.wait([*ears, ended.ear], self._until(until)), None)
+                    wait_for_change(self.queue, self._waiting(window, ended), None)
                     ended.heard()
                     self._settle(self._reap())
             except BaseException:
@@ -106,7 +106,8 @@ class Worker:
         if free:
             until = None if self.lease_s is None else self.lease_s + self.grace_s + MARGIN_S
             taken = self.queue.take(free, until, trying=True)
-            self._taken += [Taken([message], [lease]) for message, lease in zip(taken.messages, taken.leases, strict=True)]
+            pairs = zip(taken.messages, taken.leases, strict=True)
+            self._taken += [Taken([message], [lease]) for message, lease in pairs]
         while self._taken:
             self._start(self._taken[0])
             self._taken.pop(0)
@@ -116,8 +117,12 @@ class Worker:
         held, closed = self.queue.left()
         return not held and (closed or self.until_empty)
 
-    def _until(self, other: float | None) -> float | None:
-        return min(filter(None, (other, *(each.late_at for each in self._jobs.values()))), default=None)
+    def _waiting(self, window: Window, ended: ChildrenEnd) -> Wait:
+        def wait(ears: Sequence[int], until: float | None) -> None:
+            late = (each.late_at for each in self._jobs.values())
+            window.wait([*ears, ended.ear], min(filter(None, (until, *late)), default=None))
+
+        return wait
 
     def _start(self, taken: Taken) -> None:
         message = taken.messages[0]

@@ -35,7 +35,7 @@ def how_printed(function: Function) -> Function:
 @click.option("--follow", is_flag=True, help="Get them as they come, until the queue is closed and empty.")
 @how_printed
 @click.option("--try", "trying", is_flag=True, help="Where there is none, do not wait; status 1.")
-@click.option("--timeout", type=Seconds(positive=True), help="Wait at most so long each time there is none; status 124.")
+@click.option("--timeout", type=Seconds(positive=True), help="Wait at most so long each time; status 124.")
 @click.argument("name", type=ThingName(queues))
 def get(
     name: str, count: int | None, everything: bool, follow: bool, zero: bool, as_json: bool, trying: bool,
@@ -89,7 +89,7 @@ def peek(name: str, count: int | None, everything: bool, dead: bool, zero: bool,
     most = sys.maxsize if everything else count or 1
     text, sink, printed = printer(zero, as_json), stdout(), 0
     with queues().open(name, notice) as queue:
-        for message, *why in queue.dead(most) if dead else zip(queue.peek(most)):  # noqa: B905 - tuples of one
+        for message, *why in queue.dead(most) if dead else zip(queue.peek(most)):
             sink.write_bytes(text([message], *why))
             printed += 1
     sink.flush()

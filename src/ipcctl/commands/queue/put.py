@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,9 @@ from ...report.sink import say
 from ..arguments import Seconds
 from ..names import ThingName
 from . import command, notice, queues
+
+if TYPE_CHECKING:
+    from ...ipc.exchange import Wait
 
 STDIN = 0
 
@@ -22,8 +26,8 @@ STDIN = 0
 @click.option("--max", "bound", type=click.IntRange(1, 1 << 48), metavar="N",
               help="Let the queue have at most N messages, those being worked on too; settled by the first put.")
 @click.option("--try", "trying", is_flag=True, help="Where there is no room, do not wait; status 1.")
-@click.option("--timeout", type=Seconds(positive=True), help="Wait at most so long each time there is no room; status 124.")
-@click.option("--durable", is_flag=True, help="Make the queue one that outlasts a power cut, in $XDG_STATE_HOME/ipcctl.")
+@click.option("--timeout", type=Seconds(positive=True), help="Wait at most so long for room; status 124.")
+@click.option("--durable", is_flag=True, help="Make it one that outlasts a power cut, in $XDG_STATE_HOME/ipcctl.")
 @click.argument("name", type=ThingName(queues))
 @click.argument("messages", nargs=-1, type=click.UNPROCESSED, metavar="[MESSAGE]...")
 def put(
@@ -48,17 +52,21 @@ def put(
 
 
 def put_all(
-    name: str, messages: tuple[str, ...], separator: bytes | None, bound: int | None, timeout_s: float | None, durable: bool
+    name: str,
+    messages: tuple[str, ...],
+    separator: bytes | None,
+    bound: int | None,
+    timeout_s: float | None,
+    durable: bool,
 ) -> None:
     """Put them; what goes wrong, a signal too, says how many are in."""
     from ...ipc.exchange import Putter
     from ...process.window import Window
 
     with queues().open_or_make(name, durable, notice) as queue, Window() as window:
-        # The first who puts settles the bound: that there is none, too.
         putter = Putter(queue, bound, timeout_s, window.wait)
         try:
-            for bodies in [list(map(os.fsencode, messages))] if messages else from_stdin(separator, window):
+            for bodies in [list(map(os.fsencode, messages))] if messages else from_stdin(separator, window.wait):
                 putter.put(bodies)
         except IpcctlError as error:
             error.args = (f"{error}; {so_far(putter.count, len(messages))}",)
@@ -68,14 +76,15 @@ def put_all(
             raise
 
 
-def from_stdin(separator: bytes | None, window: object) -> Iterator[list[bytes]]:
+def from_stdin(separator: bytes | None, wait: Wait) -> Iterator[list[bytes]]:
     """The messages on standard input. Raises BadInput."""
     from ...ipc.exchange import stream
 
     try:
-        yield from stream(STDIN, separator, window.wait)  # type: ignore[attr-defined]
+        yield from stream(STDIN, separator, wait)
     except OSError as error:
-        raise BadInput(f"cannot read standard input: {error.strerror}; give the messages there, or as arguments") from None
+        remedy = "give the messages there, or as arguments"
+        raise BadInput(f"cannot read standard input: {error.strerror}; {remedy}") from None
 
 
 def so_far(count: int, of: int) -> str:

@@ -18,8 +18,8 @@ from . import command, notice, queues
 @click.option("--lease", type=Seconds(positive=True), metavar="SECONDS",
               help="End a COMMAND that takes longer; that is a failure.")
 @click.option("--grace", type=Seconds(), default=5.0, show_default=True, help="Time between TERM and KILL.")
-@click.option("--stdin", "on_stdin", is_flag=True, help="Give COMMAND the message on standard input, not as an argument.")
-@click.option("--until-empty", is_flag=True, help="End when no message is left; else, only when the queue is closed too.")
+@click.option("--stdin", "on_stdin", is_flag=True, help="Give COMMAND the message on standard input.")
+@click.option("--until-empty", is_flag=True, help="End when no message is left, also where the queue is not closed.")
 @click.argument("name", type=ThingName(queues))
 @click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="-- COMMAND [ARG]...")
 def work(

@@ -125,5 +125,8 @@ def make_bell(path: str) -> None:
     try:
         os.fchmod(descriptor, 0o600)
         os.write(descriptor, LAST.pack(0) + b"!")  # room for all that rings: later the disk may be full
+    except BaseException:
+        os.unlink(path)
+        raise
     finally:
         os.close(descriptor)

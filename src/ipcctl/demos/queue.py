@@ -233,7 +233,8 @@ def each_message_once(stage: Stage) -> Evidence:
     stage.join(start(stage, "last producer", put_ends, queue))
     received: list[str] = []
     for consumer, line in zip(consumers, lines, strict=True):
-        for found, at in line.hear_all():
+        for _ in range(line.hear()):
+            found, at = line.hear()
             received.append(got(stage, found, consumer.pid, at))
         stage.join(consumer)
     lost = len({each for part in wanted for each in part} - set(received))
@@ -245,9 +246,12 @@ def each_message_once(stage: Stage) -> Evidence:
 
 
 def consume(queue: Queue[Any], line: Line) -> None:
-    """A consumer's part: get until the end is told, and tell each message and when it came."""
-    while (found := queue.get()) is not None:
-        line.tell((found, time.monotonic()))
+    """A consumer's part: get until the end is told; then tell how many there were, each message and when it came."""
+    found = []
+    while (each := queue.get()) is not None:
+        found.append((each, time.monotonic()))
+    for value in (len(found), *found):
+        line.tell(value)
 
 
 def put_ends(queue: Queue[Any]) -> None:

@@ -6,12 +6,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-# Runs one check of a demonstration that is read from stdin; a mutant that waits for ever is not waited for long.
+# Runs one check of a demonstration that is read from stdin.
 RUN = """
 import sys, types
 from ipcctl.demos import stage
-stage.DEADLINE_S = 3.0
-concept, id, options = sys.argv[1:]
+concept, id, options, stage.DEADLINE_S = *sys.argv[1:4], float(sys.argv[4])
 module = types.ModuleType(f"ipcctl.demos.{concept}")
 module.__package__ = "ipcctl.demos"
 sys.modules[module.__name__] = module
@@ -23,9 +22,17 @@ print(check.status, check.observed, check.reason)
 """
 
 
-def run_alone(id: str, source: str, wrapper: Sequence[str] = (), **options: object) -> str:
+def run_alone(
+    id: str, source: str, wrapper: Sequence[str] = (), deadline_s: float = 20.0, **options: object
+) -> str:
     """Run one check of a demonstration whose source is given: its status, what it observed, and why."""
-    command = [*wrapper, sys.executable, "-c", RUN, id.partition(".")[0].replace("-", "_"), id, repr(options)]
+    concept = id.partition(".")[0].replace("-", "_")
+    command = [*wrapper, sys.executable, "-c", RUN, concept, id, repr(options), str(deadline_s)]
     done = subprocess.run(command, input=source, capture_output=True, text=True, timeout=50)
     assert done.stderr == ""
     return done.stdout
+
+
+def run_broken(id: str, source: str, wrapper: Sequence[str] = (), **options: object) -> str:
+    """As run_alone, for a source in which something is broken: where it waits for ever, it is not waited for long."""
+    return run_alone(id, source, wrapper, deadline_s=1.0, **options)

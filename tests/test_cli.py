@@ -16,6 +16,7 @@ from support import DEADLINE_S, IPCCTL, clean_environment, ipcctl, one_line, rep
 
 from ipcctl import __version__
 from ipcctl.cli import COMMANDS
+from ipcctl.demos import CONCEPTS
 from ipcctl.report.report import FORMATS
 
 
@@ -71,7 +72,7 @@ def on_a_terminal(*args: str, width: int = 80, **environment: str | None) -> tup
         (["fork", "--trials", "5", "--", "true"], "--trials goes with the concept alone"),
         (["fork", "-o", "/no/such/file"], "cannot write to '/no/such/file': No such file or directory"),
         (["fork", "-o", "/"], "Is a directory"),
-        (["tour", "nope"], "no concept 'nope'; there are: fork, zombie, orphan, double-fork, ps"),
+        (["tour", "nope"], f"no concept 'nope'; there are: {', '.join(CONCEPTS)}"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_status_2(args: list[str], told: str) -> None:

@@ -93,6 +93,12 @@ def checks(name: str) -> str:
     return items([(id, statement) for id, statement, _ in demonstration.checks])
 
 
+def formats(command: click.Command) -> str:
+    """The formats of a command that reports, and of all together."""
+    reports = command is cli or any(each.name == "format" for each in command.params)
+    return f"{items(FORMATS)}\n.PP\n{roff(FORMATS_NOTE)}" if reports else ""
+
+
 def description(command: click.Command) -> str:
     """The help's paragraphs, each filled by troff; \\b paragraphs as they stand."""
     paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
@@ -144,7 +150,7 @@ class Page(ManPage):  # type: ignore[misc]
                 section("COLUMNS", columns(command)),
                 section("CHECKS", checks(self.command.removeprefix("ipcctl "))),
                 *(section(title, body) for title, body in getattr(command, "sections", {}).items()),
-                section("FORMATS", items(FORMATS), ".PP", roff(FORMATS_NOTE)),
+                section("FORMATS", formats(command)),
                 section("EXIT STATUS", items(MEANINGS)),
                 section("ENVIRONMENT", items(ENVIRONMENT)),
                 section("EXAMPLES", examples(self.command)),

@@ -41,6 +41,23 @@ os.wait()
 told = os.read(reading, 100)
 """
 
+# For a program below `ipcctl orphan --` or `ipcctl zombie --`: until_met(PID…) returns when ipcctl has met these, and
+# holds a pidfd of each (fdinfo in proc(5)). What lives for less than that it may have no row for.
+UNTIL_MET = """
+import glob, os
+def until_met(*pids):
+    watcher = os.getpid()
+    while open(f"/proc/{watcher}/comm").read() != "ipcctl\\n":
+        watcher = int(open(f"/proc/{watcher}/stat").read().rpartition(") ")[2].split()[1])
+    wanted = {str(each) for each in pids}
+    while wanted:
+        for name in glob.glob(f"/proc/{watcher}/fdinfo/*"):
+            try:
+                wanted -= {line[5:].strip() for line in open(name) if line.startswith("Pid:")}
+            except OSError: pass
+        os.sched_yield()
+"""
+
 
 @contextlib.contextmanager
 def process(prepare: str = "", *args: str | bytes, **how: Any) -> Iterator[subprocess.Popen[bytes]]:

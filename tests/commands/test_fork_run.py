@@ -48,6 +48,22 @@ def test_the_status_is_the_commands(status: int) -> None:
     assert (row["exit_code"], row["signal"], row["timed_out"]) == (status, None, False)
 
 
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_the_row_of_a_copy_comes_when_it_has_ended(form: str, tmp_path: Path) -> None:
+    """One makes the directory and ends; the other waits until the row of the first was read."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    script = f'mkdir "{tmp_path}/first" 2>/dev/null || read line < "{fifo}"'
+    header = ["--no-header"] if form == "csv" else []
+    with started("fork", "-n", "2", "-f", form, *header, "-c", "exit_code,copy", "--", "sh", "-c", script) as process:
+        assert process.stderr is not None
+        first = process.stderr.readline()
+        fifo.write_text("\n")
+        rest = process.stderr.read()
+    lines = {"jsonl": [f'{{"exit_code": 0, "copy": {n}}}\n' for n in (1, 2)], "csv": ["0,1\n", "0,2\n"]}[form]
+    assert {first, rest} == set(lines)
+
+
 @pytest.mark.parametrize("name", ["TERM", "KILL", "SEGV", "PIPE", "USR1"])
 def test_ended_by_a_signal(name: str) -> None:
     done = ipcctl("fork", "-f", "json", "--", "sh", "-c", f"kill -{name} $$")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import UNTIL_MET
 from support import (
     IPCCTL,
     children,
@@ -58,7 +59,7 @@ def orphaned(then: str, first: str = "") -> list[str]:
     """A command whose middle process leaves a child: that does `first`, waits until it is an orphan, does `then`."""
     child = first + UNTIL_ADOPTED + then
     middle = f"import os, subprocess, sys\nchild = subprocess.Popen([sys.executable, '-c', {child!r}], stdout=-1)\n"
-    middle += "child.stdout.readline()\nos._exit(0)"
+    middle += f"child.stdout.readline()\n{UNTIL_MET}\nuntil_met(os.getpid())\nos._exit(0)"
     # The command ends only when the orphan has: its end closes the pipe.
     outer = "import os, subprocess, sys\nreading, writing = os.pipe()\nos.set_inheritable(writing, True)\n"
     outer += f"subprocess.run([sys.executable, '-c', {middle!r}], close_fds=False)\nos.close(writing)\n"
@@ -321,8 +322,11 @@ def test_killed_itself_it_leaves_the_command_which_is_documented() -> None:
 
 def test_a_child_that_the_shell_had_before_is_left_alone() -> None:
     shell = "sleep 1000 >/dev/null 2>&1 & echo $!; "
-    shell += f'exec "{IPCCTL}" orphan -f json --left kill -- sh -c "sleep 1000 & exit 3"'
-    done = subprocess.run(["sh", "-c", shell], env=clean_environment(), capture_output=True, text=True, timeout=30)
+    shell += f'exec "{IPCCTL}" orphan -f json --left kill -- "$@"'
+    # It ends when the child has become what it is to be: sleep.
+    leave = ["sh", "-c", 'sleep 1000 & until read name < /proc/$!/comm && test "$name" = sleep; do :; done; exit 3']
+    how: dict[str, Any] = {"env": clean_environment(), "capture_output": True, "text": True, "timeout": 30}
+    done = subprocess.run(["sh", "-c", shell, "sh", *leave], check=False, **how)
     found = report_of(done, "stderr")
     before = int(done.stdout)
     assert done.returncode == 3

@@ -38,6 +38,7 @@ def everyones() -> Iterator[Path]:
 
 def test_stat_counts_and_lists_the_holders(names: Names) -> None:
     """Two by their marks, of which one is in two semaphores; not one without an environment, nor children."""
+    names.semaphores().get_or_make("x", 4)
     with_child = "sleep 1000 >&- 2>&- & echo in; read line; kill $!; wait"
     plain = names.start("run", "x", "-n", "4", "--", "sh", "-c", with_child)
     nested = names.start("run", "y", "--", IPCCTL, "sem", "run", "x", "--", *HOLDING)

@@ -55,7 +55,7 @@ def spoil_signals() -> None:
 @pytest.mark.parametrize("prepare", [None, spoil_signals])
 def test_signals_descriptors_and_environment_are_as_without_it(names: Names, prepare: object) -> None:
     def seen(*before: str) -> str:
-        command = [*before, "sh", "-c", f"{' '.join(map(repr, STATUS))}; ls /proc/self/fd; env | grep -v IPCCTL; umask"]
+        command = [*before, "/bin/sh", "-c", f"{' '.join(map(repr, STATUS))}; ls /proc/self/fd; env | grep -v IPCCTL; umask"]
         done = subprocess.run(command, capture_output=True, text=True, env=names.env, preexec_fn=prepare)  # type: ignore[call-overload]
         return re.sub(r"\b_=.*", "", done.stdout)
 
@@ -63,6 +63,7 @@ def test_signals_descriptors_and_environment_are_as_without_it(names: Names, pre
 
 
 def test_what_cannot_be_executed_gives_the_slot_back(names: Names, tmp_path: Path) -> None:
+    names.env["PATH"] = os.defpath
     (tmp_path / "plain").write_text("echo ran $1\n")
     for command, status, told in (
         (["no-such-command"], 127, "not found on PATH"),
@@ -323,4 +324,4 @@ def test_it_imports_what_it_needs_alone(names: Names) -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=names.env, check=False)
     loaded = set(done.stderr.split())
     assert "ipcctl.ipc.semaphores" in loaded
-    assert not loaded & {"multiprocessing", "sqlite3", "mmap", "tabulate", "psutil", "json", "subprocess", "pwd"}
+    assert not loaded & {"multiprocessing", "sqlite3", "mmap", "tabulate", "psutil", "json", "pwd"}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mutants import run_alone
+from mutants import run_alone, run_broken
 from support import IPCCTL, ROOT, children, clean_environment, ipcctl, one_line, report_of, started, wait_until
 
 IDS = [
@@ -30,6 +30,7 @@ WAIT = "    reaped, wait_status = os.waitpid(first, 0)\n"
 SECOND_FORK = "                    grandchild = os.fork()\n"
 SETSID = "                    os.setsid()\n                    grandchild"
 # What the statement of each check speaks of, broken in one place: (id, the code, what stands there instead).
+UNTIL_PARENT_ENDED = "os.waitid(os.P_PID, family.parent, os.WEXITED | os.WNOWAIT)"
 MUTATIONS = [
     ("parent-waits-first-child-only", WAIT, "    reaped, wait_status = first, 0\n"),
     ("parent-waits-first-child-only", SECOND_FORK, "                    grandchild = os.getpid()\n"),
@@ -43,7 +44,7 @@ MUTATIONS = [
     ("both-jobs-run", "done.tell((who, start, time.monotonic()))", "done.tell((who, start, start))"),
     ("no-zombie", WAIT, "    reaped, wait_status = first, 0\n"),
     ("no-zombie", "    stage.wait(family.grandchild)\n    zombies", "    zombies"),
-    ("no-zombie", "        stay.wait()\n", ""),
+    ("no-zombie", "    zombies = sum(", f"    stay.open()\n    {UNTIL_PARENT_ENDED}\n    zombies = sum("),
     ("detached", SETSID, "                    grandchild"),
     ("detached", SECOND_FORK, SECOND_FORK + "                    grandchild or os.setsid()\n"),
     ("detached", "        os.setsid()\n        os.open(parents", "        os.open(parents"),
@@ -113,7 +114,7 @@ def test_source_is_the_demonstration_itself() -> None:
 @pytest.mark.parametrize(("check", "old", "new"), MUTATIONS)
 def test_a_check_fails_when_what_it_speaks_of_is_broken(check: str, old: str, new: str) -> None:
     assert SOURCE.count(old) == 1, "the code to break is not there exactly once"
-    found = run_alone(f"double-fork.{check}", SOURCE.replace(old, new))
+    found = run_broken(f"double-fork.{check}", SOURCE.replace(old, new))
     assert found.startswith("failed "), found
 
 

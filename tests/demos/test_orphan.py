@@ -11,7 +11,7 @@ import signal
 from typing import Any
 
 import pytest
-from mutants import run_alone
+from mutants import run_alone, run_broken
 from support import IPCCTL, ROOT, end_children, ipcctl, one_line, report_of, runs, started, state_of, wait_until
 
 IDS = ["orphan.adopted", "orphan.runs-on", "orphan.adopter-reaps", "orphan.subreaper"]
@@ -35,13 +35,11 @@ MUTATIONS = [
         "    state = orphan.reaped()\n    if",
     ),
     ("subreaper", "    set_child_subreaper()\n    orphan", "    set_child_subreaper(False)\n    orphan"),
-    ("subreaper", "with ending_child(7):", "with ending_child(8):"),
+    ("subreaper", "with ending_child(7):\n            signal", "with ending_child(8):\n            signal"),
 ]
 
 
-def alone(id: str, source: str) -> str:
-    """Run one check under an adopter that waits."""
-    return run_alone(id, source, wrapper=[IPCCTL, "orphan", "-q", "--"])
+AN_ADOPTER_THAT_WAITS = [IPCCTL, "orphan", "-q", "--"]
 
 
 @pytest.fixture(scope="module")
@@ -59,14 +57,15 @@ def test_every_check_is_there_and_holds(report: Any) -> None:
 def test_rows_have_before_and_after_and_who_reaped(report: Any) -> None:
     orphans = [row for row in report["rows"] if row["role"] == "child"]
     parents = {row["pid"]: row for row in report["rows"] if row["role"] == "parent"}
+    under_an_init = [row for row in orphans if row["parent_before_pid"] not in parents]  # where the adopter was slow
+    orphans = [row for row in orphans if row not in under_an_init]
     assert [row["check"] for row in orphans] == IDS
     for row in orphans:
-        assert row["parent_before_pid"] in parents
         assert row["parent_after_pid"] not in (row["parent_before_pid"], None)
         assert row["adopter"] == "ipcctl"
         assert row["adoption_ms"] > 0
-    reaper = orphans[2]
-    us = parents[reaper["parent_before_pid"]]["reaped_by_pid"]
+    us = parents[orphans[2]["parent_before_pid"]]["reaped_by_pid"]
+    reaper = (under_an_init or orphans[2:])[0]
     assert reaper["reaped_by_pid"] == reaper["parent_after_pid"] != us
     assert (orphans[3]["exit_code"], orphans[3]["reaped_by_pid"]) == (7, orphans[3]["parent_after_pid"])
 
@@ -82,13 +81,26 @@ def test_with_subreaper_ipcctl_itself_adopts() -> None:
 def test_an_adopter_that_does_not_wait_is_named() -> None:
     """Here it is this process, which is a subreaper and waits for nobody."""
     found = report_of(ipcctl("orphan", "-f", "json"))
-    status = {each["id"]: (each["status"], each["reason"]) for each in found["checks"]}
-    assert status["orphan.adopter-reaps"][0] == "skipped"
-    assert f"{os.getpid()} (" in status["orphan.adopter-reaps"][1]
-    assert status["orphan.adopted"][0] == "held"
+    checks = {each["id"]: each for each in found["checks"]}
+    check = checks["orphan.adopter-reaps"]
+    row = [each for each in found["rows"] if each["check"] == "orphan.adopter-reaps"][-1]
+    assert (row["exit_code"], row["adopter"]) == (7, "ipcctl")
+    assert row["parent_before_pid"] != row["parent_after_pid"] == row["reaped_by_pid"] != os.getpid()
+    assert (check["status"], check["observed"]) == ("held", "under an init: record gone")
+    assert f"the adopter here, {os.getpid()} (" in check["reason"]
+    assert checks["orphan.adopted"]["status"] == "held"
     left = end_children()
     assert left
     assert all(" Z " in each for each in left)
+
+
+def test_an_init_that_does_not_wait_fails_its_check() -> None:
+    looks = "seen = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT); line.tell((seen.si_pid, 0))"
+    waits = "line.tell(os.wait())"
+    assert SOURCE.count(waits) == 1
+    found = run_broken("orphan.adopter-reaps", SOURCE.replace(waits, looks))
+    assert found.startswith("failed under an init: record Z "), found
+    end_children()
 
 
 def test_source_is_the_demonstration_itself() -> None:
@@ -98,7 +110,7 @@ def test_source_is_the_demonstration_itself() -> None:
 @pytest.mark.parametrize(("check", "old", "new"), MUTATIONS)
 def test_a_check_fails_when_what_it_speaks_of_is_broken(check: str, old: str, new: str) -> None:
     assert SOURCE.count(old) == 1, "the code to break is not there exactly once"
-    found = alone(f"orphan.{check}", SOURCE.replace(old, new))
+    found = run_broken(f"orphan.{check}", SOURCE.replace(old, new), AN_ADOPTER_THAT_WAITS)
     assert found.startswith("failed "), found
 
 
@@ -108,7 +120,7 @@ def test_every_check_has_a_mutation() -> None:
 
 @pytest.mark.parametrize("check", IDS)
 def test_a_check_stands_alone(check: str) -> None:
-    assert alone(check, SOURCE).startswith("held "), check
+    assert run_alone(check, SOURCE, AN_ADOPTER_THAT_WAITS).startswith("held "), check
 
 
 HELD = r"ipcctl orphan: process (\d+) was left by (\d+), and adopted by (\d+) \((.*)\); held for .*\n"

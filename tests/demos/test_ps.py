@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mutants import run_alone
+from mutants import run_alone, run_broken
 from support import ipcctl, report_of
 
 from ipcctl.demos import ps
@@ -80,7 +80,7 @@ BROKEN = [
     ("ps.tree", "if len(line) == generations:\n", "if len(line) < 3: os._exit(0)\n            else:\n"),
     ("ps.tree", "setdefault(each, []).append(parent)", "setdefault(each, []).extend([parent, 1])"),
     ("ps.tree", "(parent := stats[path[-1]].ppid) in stats", "(parent := stats[path[-1]].pgrp) in stats"),
-    ("ps.states", "os.O_RDONLY, 0)", "os.O_RDWR, 0)"),
+    ("ps.states", "        os.posix_spawn(", "        os.open(fifo, os.O_RDONLY)\n        os.posix_spawn("),
     ("ps.states", "        opening = (os.POS", "        signal.pause()\n        opening = (os.POS"),
     ("ps.states", "pid, signal.SIGSTOP)\n    os.waitid", "pid, signal.SIGCONT)\n    0 and os.waitid"),
     ("ps.states", "    return child(spin)", "    return sleeping(kept)"),
@@ -102,7 +102,7 @@ def test_a_broken_thing_fails_its_check(id: str, line: str, broken: str) -> None
     assert SOURCE.count(line) == 1, "the line to be broken is not there, or not alone"
     if "lowered" in line and os.getpriority(os.PRIO_PROCESS, 0) > 0:
         pytest.skip("all has a low priority here")
-    found = run_alone(id, SOURCE.replace(line, broken))
+    found = run_broken(id, SOURCE.replace(line, broken))
     assert found.startswith("failed "), found
 
 

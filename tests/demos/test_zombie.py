@@ -8,7 +8,7 @@ import signal
 from typing import Any
 
 import pytest
-from mutants import run_alone
+from mutants import run_alone, run_broken
 from support import ROOT, children, ipcctl, one_line, report_of, started, state_of
 
 IDS = [
@@ -116,7 +116,7 @@ def test_source_is_the_demonstration_itself() -> None:
 @pytest.mark.parametrize(("check", "old", "new"), MUTATIONS)
 def test_a_check_fails_when_what_it_speaks_of_is_broken(check: str, old: str, new: str) -> None:
     assert SOURCE.count(old) == 1, "the code to break is not there exactly once"
-    found = run_alone(f"zombie.{check}", SOURCE.replace(old, new), count=3)
+    found = run_broken(f"zombie.{check}", SOURCE.replace(old, new), count=3)
     assert found.startswith("failed "), found
 
 

@@ -98,6 +98,8 @@ def run(
 
     output.open(beside_command=not capture)
     job = Run(argv, copies, timeout, grace, capture)
+    if write := output.streaming():
+        job.heard = lambda number, record: write({"copy": number, **record.row()})
     run_and_report(output, "fork", job, lambda: Report(
         "fork", RECORD, ok=job.status == HELD, summary=summary(job), events=job.events,
         rows=[{"copy": i, **each.row()} for i, each in enumerate(job.records, 1)]))  # fmt: skip

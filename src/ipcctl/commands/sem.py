@@ -90,7 +90,7 @@ def run(name: str, slots: int | None, once: bool, timeout: float | None, argv: t
     kernel gives it back the moment that process ends, however it ends.
 
     Those that wait take no processor time, and have their turn as they came; one that is stopped and continued
-    meanwhile joins the end of the line.
+    meanwhile joins the end of the line. Where the semaphore is removed meanwhile, the status is 125.
     """
     if once and timeout is not None:
         raise click.UsageError("--try does not wait; leave out one of --try and --timeout")

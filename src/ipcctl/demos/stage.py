@@ -95,8 +95,8 @@ class Demonstration:
     def run(self, **options: Any) -> Report:
         """Perform the checks and report. This process becomes a child subreaper while they run."""
         spared = children_of_ours()
-        with reserving_descriptors(), ending_what_was_started(spared):
-            stage = Stage(options, spared)
+        with ending_what_was_started(spared), Reserve() as reserve:
+            stage = Stage(options, spared, reserve)
             found = [stage.perform(*each) for each in self.checks]
         counts = tally(found)
         summary: Row = {**counts, "wall_s": round(stage.elapsed_ms() / 1000, 6)}
@@ -111,9 +111,10 @@ class Stage:
     `spared` are children that this process had before: no check's, and left alone.
     """
 
-    def __init__(self, options: dict[str, Any], spared: Collection[int] = ()) -> None:
+    def __init__(self, options: dict[str, Any], spared: Collection[int], reserve: Reserve) -> None:
         self.options = options
         self.spared = spared
+        self._reserve = reserve
         self.rows: list[Row] = []
         self.results: list[Row] = []  # the rows of a concept with columns of its own
         self.events: list[Event] = []
@@ -154,7 +155,8 @@ class Stage:
         """Close what the check opened, and end what it left behind: that takes descriptors, which may be scarce."""
         with contextlib.suppress(BrokenPipeError):  # what was still to be written to one that has ended
             self._closing.close()
-        sweep(self.spared)
+        with self._reserve.given_out():
+            sweep(self.spared)
 
     def more_time(self, extra_s: float = 0.0) -> None:
         """The check made progress: its deadline begins anew; what it does next takes so long by itself."""
@@ -434,16 +436,34 @@ def deadline(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-@contextlib.contextmanager
-def reserving_descriptors(count: int = 3) -> Iterator[None]:
-    """Keep some descriptors out of the block's reach, for the report after it: a check may use up all there are."""
-    reserved: list[int] = []
-    try:
-        reserved += (os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(count))
-        yield
-    finally:
-        for each in reserved:
-            os.close(each)
+class Reserve:
+    """Some descriptors out of the checks' reach: a check may use up all there are, and leak some of them."""
+
+    def __init__(self, count: int = 3) -> None:
+        self.count = count
+        self._held: list[int] = []
+
+    def __enter__(self) -> Reserve:
+        try:
+            while len(self._held) < self.count:
+                self._held.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+        except OSError:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *what_happened: object) -> None:
+        while self._held:
+            os.close(self._held.pop())
+
+    @contextlib.contextmanager
+    def given_out(self) -> Iterator[None]:
+        """For the block they may be used: what clears up behind a check needs some."""
+        self.__exit__()
+        try:
+            yield
+        finally:
+            self.__enter__()
 
 
 @contextlib.contextmanager

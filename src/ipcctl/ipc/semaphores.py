@@ -134,11 +134,9 @@ class Semaphores(Things):
         """The key and ID of the kernel's set for a name, by the name alone."""
         identity = identity_of(self.place.directory, name)
         for key in keys(identity):
-            try:
+            with contextlib.suppress(Gone):
                 if (id := find(key, identity)) is not None:
                     return key, id
-            except Gone:
-                break
         return None
 
     def _made(self, name: str, capacity: int | None) -> Semaphore:

@@ -64,9 +64,10 @@ def checked(call: str, result: int) -> int:
 def create(key: int, values: Sequence[int]) -> int:
     """Make a set with these values, for this user alone; returns its ID. Raises FileExistsError if the key is taken."""
     id: int = _libc.semget(key, len(values), IPC_CREAT | IPC_EXCL | 0o600)
-    if id == -1 and ctypes.get_errno() == errno.EEXIST:
-        raise FileExistsError
-    checked("semget", id)
+    if id == -1:
+        if (code := ctypes.get_errno()) == errno.EEXIST:
+            raise FileExistsError
+        raise failed("semget", code)
     checked("semctl", _libc.semctl(id, 0, SETALL, (ctypes.c_ushort * len(values))(*values)))
     return id
 

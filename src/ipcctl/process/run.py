@@ -11,7 +11,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import HELD, SIGNALLED, CannotStart
@@ -34,7 +34,8 @@ class Run:
 
     timeout_s: end them all after so long. grace_s: between TERM and KILL. capture: keep their output in the records
     (in memory files, so that a daemon which holds on to its output delays nobody). leave: what a command leaves running
-    when it ends by itself is left, as a shell would.
+    when it ends by itself is left, as a shell would. `heard` is called with the number of each copy, from 1, and its
+    record, as soon as it has ended or could not be started.
     """
 
     def __init__(
@@ -52,12 +53,13 @@ class Run:
         self.grace_s = grace_s
         self.capture = capture
         self.leave = leave
+        self.heard: Callable[[int, RunRecord], None] | None = None
         self.records: list[RunRecord] = []
         self.events: list[Event] = []
         self.asked_to_end: int | None = None  # the signal by which we were asked to
         self.wall_s = 0.0
         self._running: dict[int, tuple[RunRecord, float]] = {}
-        self._captured: list[tuple[RunRecord, int, int]] = []
+        self._captured: dict[RunRecord, tuple[int, int]] = {}
         self._floor_kib = 0
         self._begun = 0.0
         self._spared: frozenset[int] = frozenset()  # children that were there before us, and are nobody's to end
@@ -72,10 +74,11 @@ class Run:
                 self._start(signals)
                 self._see_through(signals)
             except BaseException:
-                self._collect_output()  # where descriptors ran out, ending the rest needs some
+                for each in tuple(self._captured):  # where descriptors ran out, ending the rest needs some
+                    self._collect_output(each)
+                self.heard = None
                 self._end_all(signals)
                 raise
-        self._collect_output()
         self.wall_s = round(time.monotonic() - self._begun, 6)
         return self.records
 
@@ -94,6 +97,7 @@ class Run:
                 record.pid = spawn(self.argv, redirect=redirect, mask=signals.mask_before)
             except CannotStart as error:
                 record.start_error, record.status, record.started = str(error), error.status, None
+                self._finished(record)
                 continue
             self._running[record.pid] = (record, begun)
             self._event(record.pid, "start")
@@ -129,7 +133,7 @@ class Run:
         except OSError:
             os.close(out)
             raise
-        self._captured.append((record, out, err))
+        self._captured[record] = (out, err)
         return {1: out, 2: err}
 
     def _see_through(self, signals: Signals) -> None:
@@ -195,15 +199,21 @@ class Run:
                 record, begun = self._running.pop(pid)
                 record.ended(wait_status, usage, time.monotonic() - begun, self._floor_kib)
                 self._event(pid, "end", record.signal or f"exit {record.exit_code}")
+                self._finished(record)
 
     def _event(self, pid: int, event: str, detail: str = "") -> None:
         t_ms = round((time.monotonic() - self._begun) * 1000, 3)
         self.events.append(Event(t_ms, pid, os.path.basename(self.argv[0]), event, detail))
 
-    def _collect_output(self) -> None:
-        while self._captured:
-            record, out, err = self._captured.pop()
-            record.stdout, record.stderr = contents(out), contents(err)
+    def _finished(self, record: RunRecord) -> None:
+        """Its record is whole."""
+        self._collect_output(record)
+        if self.heard is not None:
+            self.heard(self.records.index(record) + 1, record)
+
+    def _collect_output(self, record: RunRecord) -> None:
+        if record in self._captured:
+            record.stdout, record.stderr = map(contents, self._captured.pop(record))
 
 
 def adopt_orphans() -> None:

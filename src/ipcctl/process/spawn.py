@@ -90,6 +90,8 @@ def turn_into(argv: Sequence[str]) -> NoReturn:
     for each in PUT_BACK:
         signal.signal(each, signal.SIG_DFL)
     code = execute(candidates(argv[0]), argv, os.environ)
+    for each in PUT_BACK:  # as they were: what is wrong is still to be told
+        signal.signal(each, signal.SIG_IGN)
     raise cannot_start(argv[0], OSError(code, os.strerror(code)))
 
 

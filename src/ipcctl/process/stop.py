@@ -3,11 +3,14 @@
     end_descendants: TERM ──► all have ended? ── grace over ──► STOP all, scan until none is new ──► KILL all ──► again
 
 A process that forks while it is being killed would outrun a scan: so what is found is stopped first, and killed when a
-scan finds nobody that still runs.
+scan finds nobody that still runs. No process outruns a signal to its group, which the kernel gives to all members at
+once, letting none of them fork before it has acted on it (kill(2), fork(2)): so where a group is sure to be theirs
+alone, all of it is killed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -20,7 +23,8 @@ from .signals import ENDING, Signals
 from .tree import descendants
 
 KILL_WITHIN_S = 30.0  # only a process in an uninterruptible sleep outlives SIGKILL for so long
-CATCH_FOR_S = 0.01  # so long after a scan, what was just started is looked for
+CATCH_FOR_S = 0.01  # so long after a scan, or as long as that took, what was just started is looked for
+PASSES = 5  # a process that forks while it is being signalled: its child is found by the next scan
 SCAN_EVERY_S = 0.02  # while killing: what a process in its last moments forked may appear without any signal to us
 
 Reap = Callable[[], bool]  # collects the children that have ended; False when there is no child any more
@@ -63,10 +67,34 @@ def send_by_pid(process: Stat, number: int) -> bool:
         return False
 
 
+def found_descendants(spared: Collection[int] = ()) -> list[Stat]:
+    """The descendants of this process by one scan of /proc, but for `spared` children and theirs."""
+    return descendants(os.getpid(), [each for each in all_stats() if each.pid not in spared])
+
+
 def alive_descendants(spared: Collection[int] = ()) -> list[Stat]:
-    """The descendants of this process that still run (a zombie does not), but for `spared` children and theirs."""
-    stats = [each for each in all_stats() if each.pid not in spared]
-    return [each for each in descendants(os.getpid(), stats) if each.state not in "ZX"]
+    """As found_descendants, but only those that still run (a zombie does not)."""
+    return [each for each in found_descendants(spared) if each.state not in "ZX"]
+
+
+def signal_descendants(
+    number: int, spared: Collection[int] = (), group: int | None = None, wake: bool = False
+) -> None:
+    """Send a signal, once, to each descendant (of that process group), those forked meanwhile as well.
+
+    `wake` lets those that are stopped run again: only then does a process act on a signal that asks it to end.
+    """
+    sent: set[tuple[int, int]] = set()
+    for _ in range(PASSES):
+        members = [each for each in alive_descendants(spared) if group in (None, each.pgrp)]
+        new = [each for each in members if (each.pid, each.start_ticks) not in sent]
+        if not new:
+            return
+        for each in new:
+            send(each, number)
+            if wake and each.state == "T":
+                send(each, signal.SIGCONT)
+            sent.add((each.pid, each.start_ticks))
 
 
 def end_descendants(
@@ -78,10 +106,8 @@ def end_descendants(
     subreaper, so that nothing escapes by losing its parent, and `signals` be entered; one that asks to end cuts the
     grace period short. `spared` are as in kill_descendants. Raises IpcctlError when something outlives SIGKILL.
     """
-    for each in alive_descendants(spared) if first else ():
-        send(each, first)
-        if each.state == "T":
-            send(each, signal.SIGCONT)  # a stopped process acts on a signal only once it runs again
+    if first:
+        signal_descendants(first, spared, wake=True)
     deadline = time.monotonic() + grace_s
     while reap():
         info = signals.wait(deadline)
@@ -99,12 +125,25 @@ def kill_descendants(signals: Signals, reap: Reap, spared: Collection[int] = ())
     give_up = time.monotonic() + KILL_WITHIN_S
     while reap():
         freeze_descendants(spared)
-        for each in alive_descendants(spared):
-            send(each, signal.SIGKILL)
+        for each in found_descendants(spared):
+            strike(each)
         signals.wait(time.monotonic() + SCAN_EVERY_S)
         if time.monotonic() > give_up:
             left = ", ".join(f"{each.pid} ({each.name}, state {each.state})" for each in alive_descendants(spared))
             raise IpcctlError(f"these do not end even by SIGKILL: {left}")
+
+
+def strike(process: Stat) -> None:
+    """Kill a descendant; with its whole group where that is in another session than ours.
+
+    A session is entered by descent from its leader alone (credentials(7)), and the leader is one of ours: so are all of
+    the group. The group of a zombie may have others, that no scan has found.
+    """
+    if process.session in (0, os.getsid(0)):  # 0: of an outer PID namespace
+        send(process, signal.SIGKILL)
+        return
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pgrp, signal.SIGKILL)
 
 
 def freeze_descendants(spared: Collection[int] = ()) -> None:
@@ -117,12 +156,12 @@ def freeze_descendants(spared: Collection[int] = ()) -> None:
     newest = NewestPid()
     try:
         while True:
-            before = len(stopped)
+            before, began = len(stopped), time.monotonic()
             for each in alive_descendants(spared):
                 if (each.pid, each.start_ticks) not in stopped:
                     send(each, signal.SIGSTOP)
                     stopped[each.pid, each.start_ticks] = each
-            end = time.monotonic() + CATCH_FOR_S
+            end = time.monotonic() + max(CATCH_FOR_S, time.monotonic() - began)
             while time.monotonic() < end:
                 for each in catch_new(newest, {each.pid for each in stopped.values()}, spared):
                     stopped[each.pid, each.start_ticks] = each

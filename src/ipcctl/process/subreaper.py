@@ -18,7 +18,7 @@ from ..report.report import Event
 from .descendant import Descendant
 from .run import Run
 from .signals import ENDING, SIG, Signals
-from .stop import alive_descendants, send
+from .stop import signal_descendants
 from .watch import Watch
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 # Not handed on: what the kernel sends for a program's own faults, what cannot be blocked, and job control's stops.
 KEPT = {SIG.SIGFPE, SIG.SIGILL, SIG.SIGSEGV, SIG.SIGBUS, SIG.SIGABRT, SIG.SIGTRAP, SIG.SIGSYS, SIG.SIGKILL, SIG.SIGSTOP,
         SIG.SIGCHLD, SIG.SIGTSTP, SIG.SIGTTIN, SIG.SIGTTOU}  # fmt: skip
-PASSES = 5  # a process that forks while it is being signalled: its child is found by the next look
 
 
 class Subreaper(Run):
@@ -111,15 +110,7 @@ class Subreaper(Run):
             return True
         if from_terminal:
             return False
-        sent: set[tuple[int, int]] = set()
-        for _ in range(PASSES):
-            members = [each for each in alive_descendants(self._spared) if each.pgrp == group]
-            new = [each for each in members if (each.pid, each.start_ticks) not in sent]
-            if not new:
-                break
-            for each in new:
-                send(each, number)
-                sent.add((each.pid, each.start_ticks))
+        signal_descendants(number, self._spared, group)
         return True
 
     def _see_through(self, signals: Signals) -> None:

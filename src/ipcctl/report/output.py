@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..errors import BadInput
 from . import sink as sinks
-from .report import Column, Report
+from .report import Column, Report, Row
 from .sink import Sink
 
 HELP = "help"
@@ -34,6 +34,7 @@ class Output:
         self.quiet = quiet
         self.path = path
         self._sink: Sink | None = None
+        self._line: Callable[[Row], str] | None = None  # what makes a line of a row, once rows are streaming
 
     def open(self, beside_command: bool = False) -> None:
         """Settle where the report goes, before any work: stderr beside a user's command, or FILE, or stdout."""
@@ -100,8 +101,28 @@ class Output:
             for _ in report.rows:  # the rows may be what does the work
                 pass
             return
-        self._write(report, live)
+        if self._line is None:
+            self._write(report, live)
         self.sink.flush()
+
+    def streaming(self) -> Callable[[Row], None] | None:
+        """What writes a row at once, while the work that makes them goes on: in the formats of a row a line.
+
+        None where rows are not what is asked for, or the format needs them all. Once a row was written, `write` has
+        none left to write. Nothing is imported before that: what is running then may be looked at closely.
+        """
+        if self.quiet or self.format not in ("jsonl", "csv", "tsv") or self.section not in (None, "rows"):
+            return None
+
+        def write(row: Row) -> None:
+            from . import formats
+
+            header = None
+            if self._line is None:
+                self._line, header = formats.line_format(self.format, self.chosen(Report("", self.columns)))
+            formats.write_lines([row], self.sink, self._line, header if self.header else None, live=True)
+
+        return write
 
     def _write(self, report: Report, live: bool) -> None:
         columns = self.chosen(report)

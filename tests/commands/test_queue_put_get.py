@@ -168,6 +168,8 @@ def test_list_and_remove(queue: Queue) -> None:
     assert figures == ["a", 2, 7, True, 3]
     assert (second["name"], second["durable"], second["problem"]) == ("b", False, None)
     assert first["created"] <= first["last_used"]
+    queue("put", "a", "3")
+    assert report_of(queue("list", "-f", "json"))["rows"][0]["last_used"] > first["last_used"]
     assert queue("remove", "a", "b").returncode == 0
     done = queue("remove", "b", text=True)
     assert (done.returncode, "no queue 'b'" in one_line(done.stderr)) == (1, True)

@@ -58,7 +58,7 @@ def test_two_never_take_the_same_and_what_is_given_back_comes_first(queue: Queue
     queue.put([b"%d" % number for number in range(9)])
     with queues.open("q") as other:
         mine, theirs = queue.take(2), other.take(2)
-        mine_too = queue.take(2, trying=True)
+        mine_too = queue.take(2, attempt=True)
         assert [bodies(each) for each in (mine, theirs, mine_too)] == [[b"0", b"1"], [b"2", b"3"], [b"4", b"5"]]
         other.give_back(theirs)
         queue.done(mine)
@@ -71,9 +71,9 @@ def test_two_never_take_the_same_and_what_is_given_back_comes_first(queue: Queue
 
 def test_a_lease_that_is_over_is_anothers(queue: Queue, queues: Queues) -> None:
     queue.put([b"1"])
-    late = queue.take(1, lease_s=0.0, trying=True)
+    late = queue.take(1, lease_s=0.0, attempt=True)
     with queues.open("q") as other:
-        again = other.take(1, trying=True)
+        again = other.take(1, attempt=True)
         assert (bodies(again), again.messages[0].attempts) == ([b"1"], 2)
         assert not queue.done(late)
         assert not queue.failed(late, 0, "late")
@@ -83,10 +83,10 @@ def test_a_lease_that_is_over_is_anothers(queue: Queue, queues: Queues) -> None:
 
 def test_failures_are_counted_then_set_aside_then_revived_at_the_end(queue: Queue) -> None:
     queue.put([b"bad", b"good"])
-    assert not queue.failed(queue.take(1, trying=True), 1, "status 1")
-    killed = queue.take(1, trying=True)
+    assert not queue.failed(queue.take(1, attempt=True), 1, "status 1")
+    killed = queue.take(1, attempt=True)
     queue.give_back(killed)
-    assert queue.failed(again := queue.take(1, trying=True), 1, "status 2")
+    assert queue.failed(again := queue.take(1, attempt=True), 1, "status 2")
     assert (again.messages[0].attempts, figures(queue)) == (3, (1, 0, 1, 2, 0))
     ((dead, why),) = queue.dead(9)
     assert (dead.body, dead.attempts, why) == (b"bad", 3, "status 2")
@@ -94,7 +94,7 @@ def test_failures_are_counted_then_set_aside_then_revived_at_the_end(queue: Queu
         queue.revive([7])
     assert queue.revive() == 1
     assert [each.body for each in queue.peek(9)] == [b"good", b"bad"]
-    assert queue.take(2, trying=True).messages[1].attempts == 1
+    assert queue.take(2, attempt=True).messages[1].attempts == 1
     assert queue.stat()["held_bytes"] == 7
 
 

@@ -42,6 +42,7 @@ def poll(descriptors: Sequence[int], deadline: float | None) -> None:
 def wait_for_change(queue: Queue, wait: Wait, deadline: float | None) -> bool:
     """Wait until the queue may be another than at the last look; False when `deadline` has come."""
     if queue.watch():
+        queue.heard()
         return True  # what happened before this was not heard: look once more
     if deadline is not None and time.monotonic() >= deadline:
         return False

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -22,9 +23,10 @@ from ..errors import NO, BadInput, IpcctlError
 from .bell import Watch
 from .leases import Lease, Leases
 from .names import Place, Things, state_directory
-from .store import Notice, Removed, Store, make, open_store, remove
+from .store import BESIDE, Notice, Removed, Store, make, open_store, remove
 
 LONGEST = 64 << 20  # bytes of a message
+PAGE = 1000  # messages looked at in one transaction
 MOST_BYTES = 8 << 20  # taken at once: so much is in memory, and one message
 ROOM = 4 << 20  # an emptied queue whose file is larger gives the room back
 KEPT_FREE = 6 << 20  # on the disk: to take a message away takes room first, in the log
@@ -124,19 +126,19 @@ class Queue:
 
     # --- taking
 
-    def take(self, count: int, lease_s: float | None = None, trying: bool = False) -> Taken:
+    def take(self, count: int, lease_s: float | None = None, attempt: bool = False) -> Taken:
         """Take up to `count` of those that wait, in order, on leases of this process; none is there: none are taken.
 
-        With `trying` each has a lease of its own, which ends after `lease_s`, and it is counted as an attempt.
+        With `attempt` each has a lease of its own, which ends after `lease_s`, and it is counted as an attempt.
         Otherwise they are on one lease, and what was counted before is not looked up.
         """
         with self.store.changing() as db:
             leases = Leases(db, self.store.bell, self._holder)
             leases.give_back_void()
-            found, ranges = self._waiting(db, leases, count, trying)
+            found, ranges = self._waiting(db, leases, count, attempt)
             if found:
                 self._lease(db, ranges, None if lease_s is None else time.monotonic() + lease_s)
-            if trying:
+            if attempt:
                 self._count_attempts(db, found)
             self.next_end = leases.next_end
         return Taken(found, ranges)
@@ -269,18 +271,31 @@ class Queue:
 
     def peek(self, count: int) -> Iterator[Message]:
         """Those that wait, up to `count`, in order; they stay."""
+        after = 0
+        while page := self._page(after, count):  # one transaction each: who reads may take as long as they like
+            yield from page
+            after, count = page[-1].id, count - len(page)
+
+    def _page(self, after: int, count: int) -> list[Message]:
         with self.store.looking() as db:
-            for gap in Leases(db, self.store.bell, self._holder).gaps():
-                for message in selected(db, gap, count):
-                    yield message
-                    count -= 1
+            for below, above in Leases(db, self.store.bell, self._holder).gaps():
+                gap = max(below, after), above
+                if after < above and (found := messages_between(db, gap, min(count, PAGE))):
+                    return found
+        return []
 
     def dead(self, count: int) -> Iterator[tuple[Message, str]]:
         """Those set aside, up to `count`, with why."""
-        with self.store.looking() as db:
-            query = "SELECT id, put_at, body, attempts, why FROM dead ORDER BY id LIMIT ?"
-            for *values, why in db.execute(query, (count,)):
-                yield Message(*values), why
+        after = 0
+        for _ in range(count):
+            with self.store.looking() as db:
+                query = "SELECT id, put_at, body, attempts, why FROM dead WHERE id > ? ORDER BY id LIMIT 1"
+                row = db.execute(query, (after,)).fetchone()
+            if row is None:
+                break
+            *values, why = row
+            yield Message(*values), why
+            after = row[0]
 
     def left(self) -> tuple[int, bool]:
         """How many messages it has, those on leases too; and whether it is closed."""
@@ -375,6 +390,15 @@ def too_long(size: int) -> BadInput:
     return BadInput(f"a message of {size} bytes is too long; the most is {LONGEST} (64 MiB); {remedy}")
 
 
+def last_written(path: str) -> float:
+    """When the newest of a queue's files was written to (seconds since the epoch)."""
+    found = []
+    for end in ("", *BESIDE):
+        with contextlib.suppress(FileNotFoundError):
+            found.append(os.stat(path + end).st_mtime)
+    return max(found, default=0.0)
+
+
 class Queues(Things):
     """Those of this user: the durable ones, and those that last until the reboot. A name is one queue in both."""
 
@@ -384,9 +408,10 @@ class Queues(Things):
         super().__init__(self.passing, self.durable)
 
     def figures(self, name: str) -> dict[str, Any]:
-        """What `list` shows of it."""
+        """What `list` shows of it. It was last used when any of its files was last written."""
+        last_used = last_written(self.place_of(name).path(name))
         with self.open(name) as queue:
-            return queue.stat()
+            return {**queue.stat(), "last_used": last_used}
 
     def remove(self, name: str) -> None:
         """Take it away; those who wait for it end with an error."""

@@ -126,8 +126,10 @@ class Store:
     def give_back_room(self) -> None:
         """Let the files of an emptied queue take no more room than a new one's, where nobody is in the way."""
         with self.bell.changing(), contextlib.suppress(sqlite3.Error):
+            self.db.execute("PRAGMA busy_timeout=0")
             self.db.execute("VACUUM")
             self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.db.execute(f"PRAGMA busy_timeout={BUSY_S * 1000:.0f}")
 
     @contextlib.contextmanager
     def telling(self) -> Iterator[None]:

@@ -105,7 +105,7 @@ class Worker:
         free = self.slots - len(self._jobs)
         if free:
             until = None if self.lease_s is None else self.lease_s + self.grace_s + MARGIN_S
-            taken = self.queue.take(free, until, trying=True)
+            taken = self.queue.take(free, until, attempt=True)
             pairs = zip(taken.messages, taken.leases, strict=True)
             self._taken += [Taken([message], [lease]) for message, lease in pairs]
         while self._taken:

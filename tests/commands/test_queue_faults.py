@@ -8,24 +8,20 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from support import IPCCTL, clean_environment, ipcctl, one_line, report_of, started
-
-Queue = Callable[..., Any]
+from queues import Queue, own_environment, runner, stat
+from support import IPCCTL, one_line, report_of, started
 
 
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
-    """Where no queue is yet."""
-    return clean_environment(IPCCTL_DIR=str(tmp_path / "ipcctl"))
+    return own_environment(tmp_path)
 
 
 @pytest.fixture
 def queue(env: dict[str, str]) -> Queue:
-    """Runs `ipcctl queue`."""
-    return lambda *args, **how: ipcctl("queue", *args, env=env, **how)
+    return runner(env)
 
 
 @pytest.fixture
@@ -91,7 +87,7 @@ def test_a_damaged_database_is_told_and_left_and_can_be_removed(
 def test_a_log_that_is_gone_is_told(queue: Queue, path: Path, env: dict[str, str]) -> None:
     """What was acknowledged since the last checkpoint is in the log alone, while somebody has the queue open."""
     with started("queue", "get", "q", "-n", "3000", env=env, stdout=subprocess.DEVNULL) as holder:
-        while report_of(queue("stat", "q", "-f", "json"))["rows"][0]["got"] < 2000:
+        while stat(queue)["got"] < 2000:
             os.sched_yield()
         queue("put", "q", "a", "b", "c")
         holder.kill()
@@ -177,14 +173,14 @@ def test_a_put_and_a_get_of_the_program_killed_at_random_moments(
         with lines.open() as data, started("queue", "put", "q", stdin=data, env=env) as putter:
             time.sleep(0.1 + number / 50)  # any moment
             putter.kill()
-        before, put = put or 1, report_of(queue("stat", "q", "-f", "json"))["rows"][0]["put"]
+        before, put = put or 1, stat(queue)["put"]
         wanted |= set(messages[: put - before])
         with out.open("w") as data, started("queue", "get", "q", "--all", stdout=data, env=env) as getter:
             time.sleep(0.1 + number / 50)
             getter.kill()
         printed += out.read_text().split("\n")[:-1]  # its last line may be a part of one
     printed += queue("get", "q", "--all").stdout.splitlines()
-    stat = report_of(queue("stat", "q", "-f", "json"))["rows"][0]
-    assert (stat["empty"], stat["put"], stat["got"]) == (True, put, put)
+    found = stat(queue)
+    assert (found["empty"], found["put"], found["got"]) == (True, put, put)
     assert set(printed) == wanted | {"first"}
     assert len(printed) <= put + rounds * 10_000

@@ -2,58 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from support import IPCCTL, clean_environment, ipcctl, one_line, report_of, started, state_of, wait_until
-
-Queue = Callable[..., Any]
+from queues import Queue, own_environment, runner, stat, wait_until_asleep
+from support import IPCCTL, one_line, report_of, started, wait_until
 
 
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
-    """Where no queue is yet."""
-    return clean_environment(IPCCTL_DIR=str(tmp_path / "ipcctl"), XDG_STATE_HOME=str(tmp_path / "state"))
+    return own_environment(tmp_path)
 
 
 @pytest.fixture
 def queue(env: dict[str, str]) -> Queue:
-    """Runs `ipcctl queue`; `data` goes to its stdin."""
-
-    def run(*args: str | bytes, data: bytes | None = None, **how: Any) -> Any:
-        if data is not None:
-            how |= {"stdin": None, "input": data}
-        how.setdefault("text", False)
-        return ipcctl("queue", *args, env=env, **how)
-
-    return run
-
-
-def stat(queue: Queue, name: str = "q") -> dict[str, Any]:
-    """The figures of a queue."""
-    row: dict[str, Any] = report_of(queue("stat", name, "-f", "json"))["rows"][0]
-    return row
-
-
-def waits(process: subprocess.Popen[str]) -> None:
-    """Return once it waits for a message: asleep in poll(2) with an inotify descriptor."""
-
-    def is_watching() -> bool:
-        names = []
-        for each in Path(f"/proc/{process.pid}/fd").iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                names.append(os.readlink(each))
-        return any("inotify" in name for name in names) and state_of(process.pid) == "S"
-
-    wait_until(is_watching)
+    return runner(env, text=False)
 
 
 def test_in_and_out_as_they_are(queue: Queue) -> None:
@@ -98,10 +66,10 @@ def test_a_bound_and_its_ways_to_wait(queue: Queue) -> None:
 def test_a_put_waits_for_room_and_a_get_for_a_message(queue: Queue, env: dict[str, str]) -> None:
     queue("put", "q", "--max", "1", "1")
     with started("queue", "put", "q", "2", "3", env=env) as putter:
-        waits(putter)
+        wait_until_asleep(putter)
         with started("queue", "get", "q", "-n", "4", env=env) as getter:
             assert putter.wait() == 0
-            waits(getter)
+            wait_until_asleep(getter)
             queue("put", "q", "4")
             assert (getter.communicate()[0], getter.returncode) == ("1\n2\n3\n4\n", 0)
 
@@ -110,11 +78,11 @@ def test_who_waits_takes_no_processor_time_and_is_woken(queue: Queue, env: dict[
     """It is there before the queue is; each put that another process makes comes through."""
     with started("queue", "get", "q", "--follow", env=env) as getter:
         assert getter.stdout is not None
-        waits(getter)
+        wait_until_asleep(getter)
         for each in ("a", "b"):
             queue("put", "q", each)
             assert getter.stdout.readline() == f"{each}\n"
-        waits(getter)
+        wait_until_asleep(getter)
         before = Path(f"/proc/{getter.pid}/schedstat").read_text().split()[0]
         os.sched_yield()
         assert Path(f"/proc/{getter.pid}/schedstat").read_text().split()[0] == before
@@ -125,7 +93,7 @@ def test_who_waits_takes_no_processor_time_and_is_woken(queue: Queue, env: dict[
 def test_closed(queue: Queue, env: dict[str, str]) -> None:
     queue("put", "q", "1", "2")
     with started("queue", "get", "q", "-n", "3", env=env) as getter:
-        waits(getter)
+        wait_until_asleep(getter)
         assert queue("close", "q").returncode == 0
         assert (getter.communicate(), getter.returncode) == (("1\n2\n", ""), 1)
     done = queue("put", "q", data=b"3\n4\n", text=False)
@@ -149,7 +117,7 @@ def test_removing_ends_those_who_wait(queue: Queue, env: dict[str, str]) -> None
     waiting = (["get", "q"], ["get", "q", "--follow"], ["put", "full", "2"], ["work", "q", "--", "true", "{}"])
     for args in waiting:
         with started("queue", *args, env=env) as process:
-            waits(process)
+            wait_until_asleep(process)
             assert queue("remove", "--all").returncode == 0
             assert "was removed while it was in use" in one_line(process.communicate()[1])
             assert process.returncode == 1

@@ -7,43 +7,27 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from support import (
-    children,
-    clean_environment,
-    end_children,
-    ipcctl,
-    one_line,
-    reap_ended,
-    report_of,
-    runs,
-    started,
-    wait_until,
-)
-
-Queue = Callable[..., Any]
+from queues import Queue, is_watching, own_environment, runner, stat
+from support import children, end_children, ipcctl, one_line, reap_ended, runs, started, wait_until
 
 
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
-    """Where no queue is yet; the log of what the commands did is $LOG."""
-    return clean_environment(IPCCTL_DIR=str(tmp_path / "ipcctl"), LOG=str(tmp_path / "log"))
+    return own_environment(tmp_path)
 
 
 @pytest.fixture
 def queue(env: dict[str, str]) -> Queue:
-    """Runs `ipcctl queue`."""
-    return lambda *args, **how: ipcctl("queue", *args, env=env, **how)
+    return runner(env)
 
 
 def figures(queue: Queue) -> tuple[int, ...]:
     """waiting, leased, dead, got."""
-    row = report_of(queue("stat", "q", "-f", "json"))["rows"][0]
-    return tuple(row[name] for name in ("waiting", "leased", "dead", "got"))
+    found = stat(queue)
+    return tuple(found[name] for name in ("waiting", "leased", "dead", "got"))
 
 
 def log(env: dict[str, str]) -> list[str]:
@@ -63,11 +47,11 @@ def test_a_command_for_each_message(queue: Queue) -> None:
 
 def test_the_message_on_stdin_and_no_stdin_else(queue: Queue) -> None:
     message = os.urandom(200_000)
-    queue("put", "q", "--whole", text=False, stdin=None, input=message)
+    queue("put", "q", "--whole", text=False, data=message)
     done = queue("work", "q", "--stdin", "--until-empty", "--", "cat", text=False)
     assert (done.returncode, done.stdout) == (0, message)
     queue("put", "q", "x")
-    done = queue("work", "q", "--until-empty", "--", "sh", "-c", "cat; echo {}", stdin=None, input="not for it")
+    done = queue("work", "q", "--until-empty", "--", "sh", "-c", "cat; echo {}", data="not for it")
     assert done.stdout == "x\n"
 
 
@@ -98,8 +82,8 @@ def test_tried_again_then_set_aside_then_revived(queue: Queue, env: dict[str, st
 
 
 def test_a_message_that_can_be_no_argument_is_set_aside_at_once(queue: Queue) -> None:
-    queue("put", "q", "--whole", stdin=None, input="a\0b")
-    queue("put", "q", "--whole", stdin=None, input="x" * 131072)
+    queue("put", "q", "--whole", data="a\0b")
+    queue("put", "q", "--whole", data="x" * 131072)
     queue("put", "q", "x" * 131071)
     done = queue("work", "q", "--until-empty", "--", "test", "-n", "{}")
     assert done.returncode == 1
@@ -133,22 +117,13 @@ def test_a_killed_worker_gives_its_message_back_at_once(queue: Queue, env: dict[
     with started("queue", "work", "q", "--", "sh", "-c", script, env=env) as worker:
         wait_until(lambda: log(env))
         with started("queue", "work", "q", "--until-empty", "--", "sh", "-c", script, env=env) as other:
-            wait_until(lambda: has_inotify(other.pid))
+            wait_until(lambda: is_watching(other.pid))
             assert figures(queue) == (0, 1, 0, 0)
             worker.kill()
             assert other.wait() == 0
     assert log(env) == ["1", "2"]
     assert figures(queue) == (0, 0, 0, 1)
     end_children()  # a killed worker's commands go on
-
-
-def has_inotify(pid: int) -> bool:
-    """Whether it waits for changes of a queue."""
-    fds = f"/proc/{pid}/fd"
-    try:
-        return any("inotify" in os.readlink(f"{fds}/{each}") for each in os.listdir(fds))
-    except FileNotFoundError:
-        return False
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -200,7 +175,7 @@ def test_workers_killed_at_random_moments_do_everything(queue: Queue, env: dict[
     args = ["queue", "work", "q", "-j", str(at_once), "--until-empty", "--", "sh", "-c", "echo {} >> $LOG"]
     for number in range(kills):
         with started(*args, env=env) as worker:
-            wait_until(lambda: has_inotify(worker.pid) or worker.poll() is not None)
+            wait_until(lambda: is_watching(worker.pid) or worker.poll() is not None)
             time.sleep(number / 1000)  # any moment
             worker.kill()
     assert queue(*args[1:]).returncode == 0

@@ -14,20 +14,14 @@ and two users of the file in one process exclude each other.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import struct
 from collections.abc import Iterator
 
-from ..errors import IpcctlError
-
 FLOCK = "hhqqi"  # struct flock: l_type, l_whence, l_start, l_len, l_pid
 LAST = struct.Struct("<q")  # at the file's beginning
 CHANGE = 0  # the byte locked for a change
-IN_MODIFY, IN_ATTRIB, IN_CLOSE_WRITE = 0x2, 0x4, 0x8
-EVENTS = IN_MODIFY | IN_ATTRIB | IN_CLOSE_WRITE  # rung; removed; a user of it has ended
-EVENT_BYTES = 16  # of struct inotify_event, where no name follows
 
 
 class Bell:
@@ -82,39 +76,6 @@ class Bell:
 
     def _set(self, command: int, kind: int, byte: int) -> None:
         fcntl.fcntl(self.descriptor, command, struct.pack(FLOCK, kind, os.SEEK_SET, byte, 1, 0))
-
-
-class Watch:
-    """What is heard of a bell from now on; `descriptor` can be read when there was something (inotify(7))."""
-
-    def __init__(self, bell: Bell) -> None:
-        import ctypes
-
-        libc = ctypes.CDLL(None, use_errno=True)
-        self.descriptor: int = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
-        if self.descriptor < 0:
-            raise cannot_watch(ctypes.get_errno())
-        # By descriptor, not by name: another file may have the name by now.
-        if libc.inotify_add_watch(self.descriptor, b"/proc/self/fd/%d" % bell.descriptor, EVENTS) < 0:
-            os.close(self.descriptor)
-            raise cannot_watch(ctypes.get_errno())
-
-    def close(self) -> None:
-        """Hear nothing any more."""
-        os.close(self.descriptor)
-
-    def forget(self) -> None:
-        """Take what was heard so far; a look at the thing must come after this."""
-        with contextlib.suppress(BlockingIOError):
-            while os.read(self.descriptor, EVENT_BYTES * 256):
-                pass
-
-
-def cannot_watch(code: int) -> IpcctlError:
-    """Why inotify is not to be had, with the remedy."""
-    if code in (errno.EMFILE, errno.ENOSPC):
-        return IpcctlError("cannot wait: the user's limit on inotify is reached; raise fs.inotify.max_user_instances")
-    return IpcctlError(f"cannot wait: inotify: {os.strerror(code)}; use --try")
 
 
 def make_bell(path: str) -> None:

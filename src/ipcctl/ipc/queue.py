@@ -17,13 +17,15 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import NO, BadInput, IpcctlError
-from .bell import Watch
 from .leases import Lease, Leases
 from .names import Place, Things, state_directory
 from .store import BESIDE, Notice, Removed, Store, make, open_store, remove
+
+if TYPE_CHECKING:
+    from .inotify import Watch
 
 LONGEST = 64 << 20  # bytes of a message
 PAGE = 1000  # messages looked at in one transaction
@@ -344,7 +346,9 @@ class Queue:
         """Hear what happens to the queue from now on; False when that was so before. Then look once more, and wait."""
         if self._watch is not None:
             return False
-        self._watch = Watch(self.store.bell)
+        from .inotify import Watch
+
+        self._watch = Watch(self.store.bell.descriptor)
         return True
 
     @property

@@ -174,8 +174,11 @@ def test_four_producers_and_four_consumers_nothing_lost_nothing_twice(
     queue: Queue, env: dict[str, str], tmp_path: Path
 ) -> None:
     parts = [[f"{part}.{number}" for number in range(3000)] for part in range(4)]
-    getters = [subprocess.Popen([IPCCTL, "queue", "get", "q", "--follow"], env=env, stdout=subprocess.PIPE, text=True)
-               for _ in range(4)]  # fmt: skip
+    outs = [tmp_path / f"out{number}" for number in range(4)]
+    getters = []
+    for out in outs:
+        with out.open("w") as file:
+            getters.append(subprocess.Popen([IPCCTL, "queue", "get", "q", "--follow"], env=env, stdout=file))
     put = [IPCCTL, "queue", "put", "q", "--max", "1000"]
     putters = [subprocess.Popen(put, env=env, stdin=subprocess.PIPE, text=True) for _ in range(4)]
     for putter, part in zip(putters, parts, strict=True):
@@ -186,8 +189,8 @@ def test_four_producers_and_four_consumers_nothing_lost_nothing_twice(
         putter.stdin.close()
     assert [each.wait() for each in putters] == [0] * 4
     queue("close", "q")
-    found = [each.communicate()[0].split() for each in getters]
-    assert [each.returncode for each in getters] == [0] * 4
+    assert [each.wait() for each in getters] == [0] * 4
+    found = [out.read_text().split() for out in outs]
     for consumer in found:
         for number in range(4):
             of_one = [int(each[2:]) for each in consumer if each[0] == str(number)]

@@ -94,8 +94,8 @@ def test_a_message_that_can_be_no_argument_is_set_aside_at_once(queue: Queue) ->
 
 def test_a_command_that_is_not_there_costs_no_message(queue: Queue) -> None:
     queue("put", "q", "1", "2", "3")
-    done = queue("work", "q", "-j", "2", "--until-empty", "--", "nosuchcommand", "{}")
-    assert (done.returncode, "not found on PATH" in one_line(done.stderr)) == (127, True)
+    done = queue("work", "q", "-j", "2", "--until-empty", "--", "./nosuchcommand", "{}")
+    assert (done.returncode, "not found" in one_line(done.stderr)) == (127, True)
     assert figures(queue) == (3, 0, 0, 0)
 
 

@@ -14,8 +14,11 @@ import pytest
 from support import clean_environment
 
 from ipcctl.errors import BadInput
-from ipcctl.ipc.exchange import Getter, NoRoom, Putter, Splitter, TooLate
-from ipcctl.ipc.queue import Closed, Queue, Queues, Taken
+from ipcctl.ipc.exchange import Getter, NoRoom, Putter, TooLate
+from ipcctl.ipc.message import Taken
+from ipcctl.ipc.queue import Closed, Queue
+from ipcctl.ipc.queues import Queues
+from ipcctl.ipc.splitting import Splitter
 from ipcctl.ipc.store import Removed
 
 
@@ -211,7 +214,7 @@ def test_a_stream_is_cut_wherever_it_was_read() -> None:
 KILLING = """
 import json, os, random, select, signal, sys
 from collections import Counter
-from ipcctl.ipc.queue import Queues
+from ipcctl.ipc.queues import Queues
 
 queues, kills, size = Queues(), int(sys.argv[1]), 5
 puts, gets = os.pipe(), os.pipe()

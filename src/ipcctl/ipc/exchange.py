@@ -7,13 +7,13 @@ What happens between a look and the wait is heard by the watch, so no change is 
 
 from __future__ import annotations
 
-import os
 import select
 import time
 from collections.abc import Callable, Iterator, Sequence
 
 from ..errors import NO, TIMED_OUT, IpcctlError
-from .queue import LONGEST, Queue, Taken, too_long
+from .message import Taken
+from .queue import Queue
 
 BATCH = 10_000  # messages taken at once
 Wait = Callable[[Sequence[int], "float | None"], object]  # for descriptors, until a moment (time.monotonic)
@@ -113,52 +113,3 @@ class Getter:
             if self.queue.has_waiting():
                 return True
         return False
-
-
-class Splitter:
-    """Cuts a stream into messages at a separator. What stands after the last one is a message if it is not empty."""
-
-    def __init__(self, separator: bytes) -> None:
-        self.separator = separator
-        self._begun: list[bytes] = []
-        self._size = 0
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """The messages that end in this part. Raises BadInput for one that is too long."""
-        *ended, begun = data.split(self.separator)
-        if ended:
-            ended[0] = b"".join([*self._begun, ended[0]])
-            self._begun, self._size = [], 0
-        self._begun.append(begun)
-        self._size += len(begun)
-        if self._size > LONGEST:
-            raise too_long(self._size)
-        return ended
-
-    def end(self) -> list[bytes]:
-        """The last message, if there is one."""
-        last = b"".join(self._begun)
-        return [last] if last else []
-
-
-def stream(descriptor: int, separator: bytes | None, wait: Wait) -> Iterator[list[bytes]]:
-    """The messages in a stream, as they come: a list for each part read. `separator` None: the whole is one.
-
-    Raises BadInput, OSError.
-    """
-    splitter = Splitter(separator or b"")
-    whole: list[bytes] = []
-    size = 0
-    while True:
-        wait([descriptor], None)
-        data = os.read(descriptor, 1 << 20)
-        if not data:
-            break
-        if separator:
-            yield splitter.feed(data)
-            continue
-        whole.append(data)
-        size += len(data)
-        if size > LONGEST:
-            raise too_long(size)
-    yield splitter.end() if separator else [b"".join(whole)]

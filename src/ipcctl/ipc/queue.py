@@ -11,9 +11,7 @@ killed at any instant loses nothing, and what it may have printed already is giv
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -21,15 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import NO, BadInput, IpcctlError
 from .leases import Lease, Leases
-from .names import Place, Things, state_directory
-from .store import BESIDE, Notice, Removed, Store, make, open_store, remove
+from .message import LONGEST, Message, Taken, messages_between, too_long
+from .names import state_directory
+from .store import Removed, Store
 
 if TYPE_CHECKING:
     from .inotify import Watch
 
-LONGEST = 64 << 20  # bytes of a message
 PAGE = 1000  # messages looked at in one transaction
-MOST_BYTES = 8 << 20  # taken at once: so much is in memory, and one message
 ROOM = 4 << 20  # an emptied queue whose file is larger gives the room back
 KEPT_FREE = 6 << 20  # on the disk: to take a message away takes room first, in the log
 
@@ -38,25 +35,6 @@ class Closed(IpcctlError):
     """The queue was closed: nothing can be put any more, or nothing is left to get."""
 
     status = NO
-
-
-class Message:
-    """One message. `put_at` in seconds since the epoch; `attempts` is how often a worker has started on it."""
-
-    def __init__(self, id: int, put_at: float, body: bytes, attempts: int = 0, failures: int = 0) -> None:
-        self.id = id
-        self.put_at = put_at
-        self.body = body
-        self.attempts = attempts
-        self.failures = failures
-
-
-class Taken:
-    """Messages on leases, to be done with, to be given back, or to fail."""
-
-    def __init__(self, messages: Sequence[Message], leases: Sequence[Lease]) -> None:
-        self.messages = messages
-        self.leases = leases
 
 
 class Queue:
@@ -363,76 +341,3 @@ class Queue:
             self._watch.forget()
         if not self.store.is_there():
             raise Removed(self.name)
-
-
-def messages_between(db: sqlite3.Connection, gap: tuple[int, int], count: int) -> list[Message]:
-    """The first messages in a gap: up to `count`, but after MOST_BYTES of them no more."""
-    found, size = [], 0
-    for message in selected(db, gap, count):
-        found.append(message)
-        size += len(message.body)
-        if size >= MOST_BYTES:
-            break
-    return found
-
-
-def selected(db: sqlite3.Connection, gap: tuple[int, int], count: int) -> Iterator[Message]:
-    """The messages in a gap, in order."""
-    rows = db.execute(
-        "SELECT id, put_at, body, coalesce(attempts, 0), coalesce(failures, 0) FROM message LEFT JOIN tried USING(id)"
-        " WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
-        (*gap, count),
-    )
-    with contextlib.closing(rows):
-        for row in rows:
-            yield Message(*row)
-
-
-def too_long(size: int) -> BadInput:
-    """That a message is too long."""
-    remedy = "put the name of a file instead"
-    return BadInput(f"a message of {size} bytes is too long; the most is {LONGEST} (64 MiB); {remedy}")
-
-
-def last_written(path: str) -> float:
-    """When the newest of a queue's files was written to (seconds since the epoch)."""
-    found = []
-    for end in ("", *BESIDE):
-        with contextlib.suppress(FileNotFoundError):
-            found.append(os.stat(path + end).st_mtime)
-    return max(found, default=0.0)
-
-
-class Queues(Things):
-    """Those of this user: the durable ones, and those that last until the reboot. A name is one queue in both."""
-
-    def __init__(self) -> None:
-        self.durable = Place("queue", state_directory(), above=True)
-        self.passing = Place("queue")
-        super().__init__(self.passing, self.durable)
-
-    def figures(self, name: str) -> dict[str, Any]:
-        """What `list` shows of it. It was last used when any of its files was last written."""
-        last_used = last_written(self.place_of(name).path(name))
-        with self.open(name) as queue:
-            return {**queue.stat(), "last_used": last_used}
-
-    def remove(self, name: str) -> None:
-        """Take it away; those who wait for it end with an error."""
-        remove(self.place_of(name), name)
-
-    def open(self, name: str, notice: Notice = lambda line: None) -> Queue:
-        """A queue that is there. Raises NotThere."""
-        place = self.place_of(name)
-        return Queue(open_store(place, name, place is self.durable, notice))
-
-    def open_or_make(self, name: str, durable: bool = False, notice: Notice = lambda line: None) -> Queue:
-        """The queue, made if it is not there; where it is there, it stays where it is."""
-        place = self.place_of(name)
-        if durable and place is self.passing and name in place.names():
-            remedy = f"'ipcctl queue remove {name}' first, or leave --durable out"
-            raise BadInput(f"queue {name!r} is there, and not a durable one; {remedy}")
-        if name not in place.names():
-            place = self.durable if durable else self.passing
-            make(place, name, durable)
-        return Queue(open_store(place, name, place is self.durable, notice))

@@ -25,7 +25,8 @@ from ..process.stop import end_descendants, send
 from ..process.tree import children_of_ours, descendants
 from ..process.window import Window
 from .exchange import Wait, wait_for_change
-from .queue import Message, Queue, Taken
+from .message import Message, Taken
+from .queue import Queue
 
 PLACE = "{}"  # in the command: where the message stands
 LONGEST_ARGUMENT = (128 << 10) - 1  # MAX_ARG_STRLEN of execve(2), less the NUL at its end

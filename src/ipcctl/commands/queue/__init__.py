@@ -17,7 +17,7 @@ from ...report.sink import say
 from ..names import NAME_COLUMN, Concept, ThingName, add_list_and_remove
 
 if TYPE_CHECKING:
-    from ...ipc.queue import Queues
+    from ...ipc.queues import Queues
 
 FIGURES = (
     Column("waiting", "integer", "messages that can be got"),
@@ -39,7 +39,7 @@ CREATED = Column("created", "time", "when it was made")
 
 def queues() -> Queues:
     """Those of this user."""
-    from ...ipc.queue import Queues
+    from ...ipc.queues import Queues
 
     return Queues()
 

@@ -15,7 +15,7 @@ from ..names import ThingName
 from . import command, notice, queues
 
 if TYPE_CHECKING:
-    from ...ipc.queue import Message
+    from ...ipc.message import Message
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 FLUSH_BYTES = 1 << 20

@@ -78,7 +78,7 @@ def put_all(
 
 def from_stdin(separator: bytes | None, wait: Wait) -> Iterator[list[bytes]]:
     """The messages on standard input. Raises BadInput."""
-    from ...ipc.exchange import stream
+    from ...ipc.splitting import stream
 
     try:
         yield from stream(STDIN, separator, wait)

@@ -12,6 +12,7 @@ from typing import Any
 from support import IPCCTL, clean_environment, end_semaphores, ipcctl, wait_until
 
 from ipcctl.ipc import sysv
+from ipcctl.ipc.names import NotThere
 from ipcctl.ipc.semaphore import HOLDERS, SLOTS, State
 from ipcctl.ipc.semaphores import Semaphores
 
@@ -69,8 +70,16 @@ class Names:
         return sysv.waiting(id, SLOTS) + sysv.waiting_for_zero(id, HOLDERS)
 
     def wait_for(self, name: str = "x", **wanted: int) -> None:
-        """Wait until the kernel says so: held=2, waiting=1."""
-        wait_until(lambda: all(getattr(self.state(name), key) == value for key, value in wanted.items()), str(wanted))
+        """Wait until it is there and the kernel says so: held=2, waiting=1."""
+
+        def is_so() -> bool:
+            try:
+                state = self.state(name)
+            except (NotThere, sysv.Gone):
+                return False
+            return all(getattr(state, key) == value for key, value in wanted.items())
+
+        wait_until(is_so, str(wanted))
 
     def close(self) -> None:
         """Remove what is left in the kernel."""

@@ -29,11 +29,13 @@ def names(tmp_path: Path) -> Iterator[Names]:
 
 
 @pytest.fixture
-def everyones() -> Iterator[Path]:
-    """A directory that other users may enter."""
+def reachable() -> Iterator[Names]:
+    """Names in a directory that other users may enter."""
     with tempfile.TemporaryDirectory() as directory:
         Path(directory).chmod(0o755)
-        yield Path(directory)
+        found = Names(Path(directory) / "names")
+        yield found
+        found.close()
 
 
 def test_stat_counts_and_lists_the_holders(names: Names) -> None:
@@ -212,7 +214,8 @@ def test_a_file_of_others_making_is_refused(names: Names) -> None:
     names.semaphores().get_or_make("x", 2)
     (names.directory / "x.sem").chmod(0o644)
     assert "remove it" in one_line(names.sem("run", "x", "--", "true").stderr)
-    (names.directory / "x.sem").chmod(0o600)
+    assert names.sem("remove", "x").returncode == 0
+    assert names.semaphores()._orphan("x") is None
     names.directory.chmod(0o755)
     done = names.sem("run", "x", "--", "true")
     assert done.returncode == 125
@@ -221,8 +224,8 @@ def test_a_file_of_others_making_is_refused(names: Names) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another")
-def test_a_second_user_is_refused(everyones: Path) -> None:
-    names = Names(everyones / "names")
+def test_a_second_user_is_refused(reachable: Names) -> None:
+    names = reachable
     names.semaphores().get_or_make("x", 2)
     code = "import os, pwd, sys, ipcctl.commands.sem, ipcctl.ipc.semaphores, ipcctl.report.table, tabulate\n"
     code += "from ipcctl.cli import main; os.setuid(65534); sys.exit(main(sys.argv[1:]))"
@@ -233,7 +236,6 @@ def test_a_second_user_is_refused(everyones: Path) -> None:
         assert done.returncode == 125
         assert "is the directory of root; things are shared by the shells of one user alone" in one_line(done.stderr)
     assert names.state().capacity == 2
-    names.close()
 
 
 # Answers semget(2) with an error, as a sandbox does: a filter of seccomp(2), in classic BPF.

@@ -55,7 +55,8 @@ def spoil_signals() -> None:
 @pytest.mark.parametrize("prepare", [None, spoil_signals])
 def test_signals_descriptors_and_environment_are_as_without_it(names: Names, prepare: object) -> None:
     def seen(*before: str) -> str:
-        command = [*before, "/bin/sh", "-c", f"{' '.join(map(repr, STATUS))}; ls /proc/self/fd; env | grep -v IPCCTL; umask"]
+        script = f"{' '.join(map(repr, STATUS))}; ls /proc/self/fd; env | grep -v IPCCTL; umask"
+        command = [*before, "/bin/sh", "-c", script]
         done = subprocess.run(command, capture_output=True, text=True, env=names.env, preexec_fn=prepare)  # type: ignore[call-overload]
         return re.sub(r"\b_=.*", "", done.stdout)
 

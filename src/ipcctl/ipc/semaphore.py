@@ -108,16 +108,19 @@ def create(key: int, capacity: int, identity: Sequence[int]) -> int:
 
 
 def find(key: int, identity: Sequence[int]) -> int | None:
-    """The ID of the set with that key and identity; None when another has the key. Raises Gone when nobody has it.
-
-    One with nothing in it was left by who was killed while making it: it is removed. Only one at a time makes any.
-    """
+    """The ID of the set with that key and identity; None when another has the key. Raises Gone when nobody has it."""
     id = sysv.find(key, SIZE)
-    values = sysv.values(id, SIZE)
-    if not any(values):
-        sysv.remove(id)
-        raise Gone
-    return id if tuple(values[-IDENTITY:]) == tuple(identity) else None
+    return id if tuple(sysv.values(id, SIZE)[-IDENTITY:]) == tuple(identity) else None
+
+
+def clear(key: int) -> None:
+    """Remove a set with nothing in it: who made it was killed meanwhile. For who holds the lock under which all do."""
+    try:
+        id = sysv.find(key, SIZE)
+        if not any(sysv.values(id, SIZE)):
+            sysv.remove(id)
+    except Gone:
+        pass
 
 
 def keys(identity: Sequence[int]) -> list[int]:

@@ -15,8 +15,8 @@ from typing import Any
 
 from ..errors import BadInput, IpcctlError
 from . import sysv
-from .names import Corrupted, NotThere, Place, Things
-from .semaphore import SIZE, Removed, Semaphore, create, find, identity_of, keys
+from .names import Corrupted, NotThere, Place, Refused, Things
+from .semaphore import SIZE, Removed, Semaphore, clear, create, find, identity_of, keys
 from .sysv import Gone
 
 FILE = "ipcctl semaphore 1\nkey {key:#x}\ncapacity {capacity}\ncreated {created:.3f}\nnamespace {namespace}\n"
@@ -103,15 +103,10 @@ class Semaphores(Things):
 
     def remove(self, name: str) -> None:
         """Remove it: those that wait for it are told, those that hold it run on. Raises NotThere."""
-        ids = set()
-        with contextlib.suppress(Corrupted, Gone, NotThere):
-            ids.add(self.get(name).id)
-        if (orphan := self._orphan(name)) is not None:
-            ids.add(orphan[1])
-        if not ids and not os.path.lexists(self.place.path(name)):
+        if name not in self.place.names() and not self._ids(name):
             raise self.place.not_there(name)
         with self.place.locked():
-            for id in ids:
+            for id in self._ids(name):
                 with contextlib.suppress(Gone):
                     sysv.remove(id)
             with contextlib.suppress(NotThere):
@@ -130,6 +125,15 @@ class Semaphores(Things):
             "created": created,
         }  # fmt: skip
 
+    def _ids(self, name: str) -> set[int]:
+        """What the kernel has for a name, by its file or without."""
+        found = set()
+        with contextlib.suppress(Corrupted, Gone, NotThere, Refused):
+            found.add(self.get(name).id)
+        if (orphan := self._orphan(name)) is not None:
+            found.add(orphan[1])
+        return found
+
     def _orphan(self, name: str) -> tuple[int, int] | None:
         """The key and ID of the kernel's set for a name, by the name alone."""
         identity = identity_of(self.place.directory, name)
@@ -140,44 +144,49 @@ class Semaphores(Things):
         return None
 
     def _made(self, name: str, capacity: int | None) -> Semaphore:
-        """Make what is missing of it, unless another did meanwhile."""
+        """Make what is missing of it, unless another did meanwhile; what was lost is told when the lock is let go."""
         with self.place.locked():
-            lost = None
             try:
                 return self.get(name)
+            except NotThere:
+                orphan = self._orphan(name)
+                found, told = self._adopted(name, *orphan) if orphan else (self._new(name, capacity or 1), "")
             except Gone:
                 lost = Record.read(self.place, name)
                 check_namespace(name, lost)
-            except NotThere:
-                if orphan := self._orphan(name):
-                    return self._adopted(name, *orphan)
-            wanted = capacity or (lost.capacity if lost else 1)
-            record = Record(0, wanted, time.time(), namespace())
-            id = self._create(name, record)
-            try:
-                self.place.put(name, record.write)
-            except BaseException:
-                sysv.remove(id)
-                raise
-        if lost:
-            self.told(f"the kernel had lost {name!r} (ipcrm, or a reboot); it was made anew, with capacity {wanted}")
+                found = self._new(name, wanted := capacity or lost.capacity)
+                told = f"the kernel had lost {name!r} (ipcrm, or a reboot); it was made anew, with capacity {wanted}"
+        if told:
+            self.told(told)
+        return found
+
+    def _new(self, name: str, capacity: int) -> Semaphore:
+        """Both halves. The lock is held."""
+        record = Record(0, capacity, time.time(), namespace())
+        id = self._create(name, record)
+        try:
+            self.place.put(name, record.write)
+        except BaseException:
+            sysv.remove(id)
+            raise
         return Semaphore(name, id)
 
     def _create(self, name: str, record: Record) -> int:
         """The kernel's part, under the first key that is free: returns its ID."""
         identity = identity_of(self.place.directory, name)
         for record.key in keys(identity):
+            clear(record.key)
             with contextlib.suppress(FileExistsError):
                 return create(record.key, record.capacity, identity)
         raise IpcctlError(f"the keys for {name!r} are all taken; use another name (ipcs -s shows those there are)")
 
-    def _adopted(self, name: str, key: int, id: int) -> Semaphore:
-        """The file made anew for what the kernel still has. The lock is held."""
+    def _adopted(self, name: str, key: int, id: int) -> tuple[Semaphore, str]:
+        """The file made anew for what the kernel still has; and that in words. The lock is held."""
         found = Semaphore(name, id)
         state = found.state()
         self.place.put(name, Record(key, state.capacity, time.time(), namespace()).write)
-        self.told(f"the file of {name!r} was gone; it was made anew, with capacity {state.capacity}, {state.held} held")
-        return found
+        told = f"the file of {name!r} was gone; it was made anew, with capacity {state.capacity}, {state.held} held"
+        return found, told
 
 
 def check_namespace(name: str, lost: Record) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from ..errors import IpcctlError
 
 LARGEST = 32767  # SEMVMX: a semaphore's value is a short
+MOST_OF_A_SET = 65536  # SEMMSL, and more
 IPC_CREAT, IPC_EXCL, IPC_NOWAIT, IPC_RMID = 0o1000, 0o2000, 0o4000, 0
 SEM_UNDO = 0x1000
 GETALL, GETNCNT, GETZCNT, SETALL = 13, 14, 15, 17
@@ -81,10 +82,10 @@ def find(key: int, size: int) -> int:
 
 
 def values(id: int, size: int) -> list[int]:
-    """The values of the whole set at one moment. Raises Gone."""
-    found = (ctypes.c_ushort * size)()
+    """The values of the first so many of a set at one moment. Raises Gone."""
+    found = (ctypes.c_ushort * MOST_OF_A_SET)()  # the kernel writes all there are: another's set may have more
     checked("semctl", _libc.semctl(id, 0, GETALL, found))
-    return list(found)
+    return found[:size]
 
 
 def waiting(id: int, which: int) -> int:

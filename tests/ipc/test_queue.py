@@ -270,8 +270,8 @@ with queues.open_or_make("q") as queue:
 """
 
 
-def test_killed_at_a_hundred_moments_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
-    kills = 160
+def test_killed_at_hundreds_of_moments_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
+    kills = 300
     env = clean_environment(IPCCTL_DIR=str(tmp_path / "ipcctl"))
     command = [sys.executable, "-c", KILLING, str(kills)]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)

@@ -82,12 +82,10 @@ def command(output: Output, maxsize: int, messages: int) -> int:
     return HELD if report.ok else NO
 
 
-def in_list(column: Column) -> Column:
-    """The column as `list` has it."""
-    return column.but(shown=True, in_table=column.name in SHOWN_IN_LIST)
+from . import put  # noqa: E402, F401 - each adds its commands to the group above, in the order of the help
 
-
-add_list_and_remove(command, queues, tuple(map(in_list, FIGURES)))
+# isort: split
+from . import get, work  # noqa: E402, F401
 
 
 @command.command("stat", short_help="Show a queue's figures.")
@@ -127,4 +125,9 @@ def revive(name: str, ids: tuple[int, ...]) -> int:
         return HELD if queue.revive(ids) else NO
 
 
-from . import get, put, work  # noqa: E402, F401 - they add their commands to the group above
+def in_list(column: Column) -> Column:
+    """The column as `list` has it."""
+    return column.but(shown=True, in_table=column.name in SHOWN_IN_LIST)
+
+
+add_list_and_remove(command, queues, tuple(map(in_list, FIGURES)))

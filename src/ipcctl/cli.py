@@ -19,6 +19,7 @@ COMMANDS = {
     "zombie": "See zombies and each way to avoid them, or find out who does not wait for its children.",
     "orphan": "See adoption, or run a command and account for every process that outlives its parent.",
     "double-fork": "See the double fork, or start a daemon and know that it started.",
+    "queue": "See a queue, or let scripts pass messages that outlast them; work through them with a command.",
     "shm": "See shared memory, the race and the lock, or share values between scripts, each step whole.",
     "sem": "See a semaphore, or let at most so many commands run at once, whatever shells they come from.",
     "ps": "List processes: states in words, trees, zombies and who neglects them.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -16,7 +17,7 @@ ENOUGH = 1 << 12
 REMEDIES = {
     errno.EMFILE: "the limit on inotify instances or open files is reached (fs.inotify.max_user_instances); raise it",
     errno.ENOSPC: "the limit on inotify watches is reached (fs.inotify.max_user_watches); raise it",
-    errno.ENOSYS: "this kernel or sandbox has no inotify; ask again and again with `ipcctl shm get`",
+    errno.ENOSYS: "this kernel or sandbox has no inotify; ask again and again (shm get, queue get --try)",
 }
 
 
@@ -25,7 +26,7 @@ class Watch:
 
     def __init__(self, descriptor: int) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
-        self.descriptor = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
+        self.descriptor: int = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
         if self.descriptor < 0:
             raise cannot_watch()
         if libc.inotify_add_watch(self.descriptor, b"/proc/self/fd/%d" % descriptor, CHANGES) < 0:
@@ -37,7 +38,17 @@ class Watch:
         return self
 
     def __exit__(self, *what_happened: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hear nothing any more."""
         os.close(self.descriptor)
+
+    def forget(self) -> None:
+        """Take what was heard so far, without waiting; a look at the file must come after this."""
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self.descriptor, ENOUGH):
+                pass
 
     def wait(self, deadline: float | None = None) -> bool:
         """Sleep until there was a change; False when `deadline` (time.monotonic) has passed before."""

@@ -112,6 +112,11 @@ def check_private(path: str) -> None:
         raise Refused(f"{path!r} is open to others (mode {stat.S_IMODE(found.st_mode):04o}); chmod 700 it, {ELSEWHERE}")
 
 
+def is_private(found: os.stat_result) -> bool:
+    """Whether it is a regular file of ours, closed to others."""
+    return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
+
+
 ELSEWHERE = "or set IPCCTL_DIR to a directory of your own"
 
 
@@ -176,11 +181,27 @@ class Place:
             if error.errno in (errno.ELOOP, errno.ENXIO):
                 raise Refused(f"{path!r} is no file that ipcctl made; remove it") from None
             raise cannot("open", path, error) from None
-        found = os.fstat(descriptor)
-        if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077:
+        if is_private(os.fstat(descriptor)):
             return descriptor
         os.close(descriptor)
-        raise Refused(f"{path!r} is no file that ipcctl made for {user_name(os.geteuid())} alone (0600); remove it")
+        raise self.not_ours(name)
+
+    def look(self, name: str) -> os.stat_result:
+        """The file of a thing (lstat(2)), for what opens it by name. Raises NotThere, Refused."""
+        path = self.path(name)
+        try:
+            check_private(self.directory)
+            found = os.lstat(path)
+        except FileNotFoundError:
+            raise self.not_there(name) from None
+        if is_private(found):
+            return found
+        raise self.not_ours(name)
+
+    def not_ours(self, name: str) -> Refused:
+        """That the file is none that ipcctl made."""
+        who = user_name(os.geteuid())
+        return Refused(f"{self.path(name)!r} is no file that ipcctl made for {who} alone (0600); remove it")
 
     def not_there(self, name: str) -> NotThere:
         """That there is none, with those that there are."""

@@ -48,7 +48,11 @@ class Sink:
 
     def write(self, text: str) -> None:
         """Add text; bytes that came in by surrogateescape go out as they were."""
-        self._buffer += text.encode("utf-8", "surrogateescape")
+        self.write_bytes(text.encode("utf-8", "surrogateescape"))
+
+    def write_bytes(self, data: bytes) -> None:
+        """Add data."""
+        self._buffer += data
         if len(self._buffer) >= BUFFER:
             self.flush()
 

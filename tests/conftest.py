@@ -1,12 +1,13 @@
-"""Every test leaves nothing behind: no process, no descriptor, no file in /dev/shm."""
+"""Every test leaves nothing behind: no process, no descriptor, no file in /dev/shm, no semaphore in the kernel."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from support import become_subreaper, descriptors, end_children
+from support import become_subreaper, descriptors, end_children, end_semaphores
 
 
 def pytest_configure() -> None:
@@ -14,11 +15,15 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left_behind(tmp_path: object) -> Iterator[None]:
-    """Fails a test that leaves a child (or an orphan of one of its runs), a descriptor or a shared memory file."""
+def nothing_left_behind(tmp_path: Path) -> Iterator[None]:
+    """Fails a test that leaves a child (or an orphan of one of its runs), a descriptor, a shared memory file.
+
+    Or a semaphore: in the kernel, with its file in the test's directory.
+    """
     open_before, shared_before = descriptors(), set(os.listdir("/dev/shm"))
     yield
     assert end_children() == [], "processes were left behind"
+    assert end_semaphores(tmp_path) == [], "semaphores were left in the kernel"
     assert descriptors() <= open_before, "descriptors were left open"
     mine = {name for name in set(os.listdir("/dev/shm")) - shared_before if str(os.getpid()) in name}
     assert mine == set(), "files were left in /dev/shm"

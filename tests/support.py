@@ -146,3 +146,26 @@ def descriptors() -> set[str]:
         with contextlib.suppress(OSError):
             found.add(f"{name} {os.readlink(f'/proc/self/fd/{name}')}")
     return found
+
+
+def semaphores_in(directory: Path) -> list[tuple[str, int]]:
+    """The semaphores whose files are in a directory, or below, and that the kernel has: name and ID."""
+    try:
+        lines = Path("/proc/sysvipc/sem").read_text().splitlines()[1:]
+    except FileNotFoundError:  # a kernel without
+        return []
+    ids = {int(key): int(id) for key, id, *_ in map(str.split, lines)}
+    found = []
+    for path in directory.rglob("*.sem"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            key = int(path.read_text("ascii").split("key ")[1].split()[0], 16)
+            found += [(path.name, ids[key])] if key in ids else []
+    return sorted(found)
+
+
+def end_semaphores(directory: Path) -> list[str]:
+    """Remove these from the kernel, by their IDs; the names of their files."""
+    found = semaphores_in(directory)
+    for _, id in found:
+        ctypes.CDLL(None).semctl(id, 0, 0)  # IPC_RMID
+    return [name for name, _ in found]

@@ -40,6 +40,7 @@ FORMATS_NOTE = (
 )
 ENVIRONMENT = (
     ("IPCCTL_FORMAT", "the format, where --format is not given"),
+    ("IPCCTL_DIR", "where named things (sem, shm, queue) are; else $XDG_RUNTIME_DIR/ipcctl, else /tmp/ipcctl-UID"),
     ("NO_COLOR", "when set to anything, no colours on a terminal"),
     ("IPCCTL_TRACEBACK", "when set to anything, an error ends with the place where it arose"),
 )
@@ -92,6 +93,12 @@ def checks(name: str) -> str:
     return items([(id, statement) for id, statement, _ in demonstration.checks])
 
 
+def formats(command: click.Command) -> str:
+    """The formats of a command that reports, and of all together."""
+    reports = command is cli or any(each.name == "format" for each in command.params)
+    return f"{items(FORMATS)}\n.PP\n{roff(FORMATS_NOTE)}" if reports else ""
+
+
 def description(command: click.Command) -> str:
     """The help's paragraphs, each filled by troff; \\b paragraphs as they stand."""
     paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
@@ -142,7 +149,8 @@ class Page(ManPage):  # type: ignore[misc]
                 section("OPTIONS", option_items(self.context)),
                 section("COLUMNS", columns(command)),
                 section("CHECKS", checks(self.command.removeprefix("ipcctl "))),
-                section("FORMATS", items(FORMATS), ".PP", roff(FORMATS_NOTE)),
+                *(section(title, body) for title, body in getattr(command, "sections", {}).items()),
+                section("FORMATS", formats(command)),
                 section("EXIT STATUS", items(MEANINGS)),
                 section("ENVIRONMENT", items(ENVIRONMENT)),
                 section("EXAMPLES", examples(self.command)),
@@ -160,7 +168,10 @@ class Page(ManPage):  # type: ignore[misc]
         return items([(name, each.get_short_help_str(200)) for name, each in found])
 
     def _see_also(self) -> str:
-        others = [f"ipcctl-{name}" for name in COMMANDS] if self.context.command is cli else ["ipcctl"]
+        path = self.command.replace(" ", "-")
+        below = getattr(self.context.command, "list_commands", lambda context: [])(self.context)
+        above = path.rpartition("-")[0] if self.context.parent and self.context.parent.parent else "ipcctl"
+        others = [*([above] if self.context.parent else []), *(f"{path}-{name}" for name in below)]
         return ",\n".join(f".BR {roff(name)} (1)" for name in others).replace(",\n", " ,\n")
 
 

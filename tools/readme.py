@@ -64,10 +64,14 @@ def sessions(block: Block) -> Iterator[tuple[str, str]]:
 
 
 def shell(script: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a script by bash in an empty directory, this environment's ipcctl first on PATH; stderr goes with stdout."""
+    """Run a script by bash in an empty directory, this environment's ipcctl first on PATH; stderr goes with stdout.
+
+    Named things are made in a directory of their own.
+    """
     env = {name: value for name, value in os.environ.items() if not name.startswith(("IPCCTL_", "COLUMNS"))}
     env["PATH"] = f"{path or Path(sys.executable).parent}:{env['PATH']}"
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, tempfile.TemporaryDirectory() as names:
+        env["IPCCTL_DIR"] = names
         return subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script],
             cwd=directory, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

@@ -21,6 +21,9 @@ COMMANDS = {
     "double-fork": "See the double fork, or start a daemon and know that it started.",
     "pool": "See a pool of workers at its tasks, or run jobs in parallel with a record for each.",
     "pipe": "See both kinds of pipe, or run a pipeline and find out who held it up.",
+    "queue": "See a queue, or let scripts pass messages that outlast them; work through them with a command.",
+    "shm": "See shared memory, the race and the lock, or share values between scripts, each step whole.",
+    "sem": "See a semaphore, or let at most so many commands run at once, whatever shells they come from.",
     "ps": "List processes: states in words, trees, zombies and who neglects them.",
     "tour": "Run every concept's checks, in one table.",
 }
@@ -106,9 +109,15 @@ def told(error: BaseException, args: Sequence[str]) -> int:
     message, status = described(error)
     name = next((each for each in args if not each.startswith("-")), "")
     command = f"ipcctl {name}" if name in COMMANDS else "ipcctl"
-    say(f"{command}: {message}" + (f" (see '{command} --help')" if isinstance(error, click.UsageError) else ""))
+    more = f" (see '{helpful(error, command)} --help')" if isinstance(error, click.UsageError) else ""
+    say(f"{command}: {message}{more}")
     discard_stdout()
     return status
+
+
+def helpful(error: click.UsageError, command: str) -> str:
+    """The command whose help says more: of `ipcctl sem run` and the like, where it is one of those."""
+    return error.ctx.command_path if error.ctx and error.ctx.command_path.startswith(command) else command
 
 
 def described(error: Exception) -> tuple[str, int]:

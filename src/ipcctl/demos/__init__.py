@@ -12,7 +12,7 @@ from typing import Any
 from ..report.report import Report
 
 # In the order in which they build on each other; `tour` runs them all.
-CONCEPTS = ("fork", "zombie", "orphan", "double-fork", "pool", "pipe", "ps")
+CONCEPTS = ("fork", "zombie", "orphan", "double-fork", "pool", "pipe", "queue", "shm", "sem", "ps")
 
 
 def demonstrate(concept: str, **options: Any) -> Report:

@@ -6,7 +6,6 @@ Whatever fails here is told on a pipe that is closed on exec: its end without a 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import signal
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import NoReturn
 
 from ..errors import FAILED, LIMITS, BadInput, IpcctlError
 from .procfs import status_of
-from .spawn import candidates
+from .spawn import candidates, execute
 
 EXEC = "exec"  # what is told instead of a status when it is exec that failed
 
@@ -73,7 +72,7 @@ def become(plan: Plan, failure: int) -> NoReturn:
     """In the second child: become what is planned. Never returns; `failure` is the pipe to tell on."""
     try:
         prepare(plan, failure)
-        tell(failure, EXEC, str(execute(plan)))
+        tell(failure, EXEC, str(execute(plan.programs, plan.argv, plan.environment)))
     except IpcctlError as error:
         tell(failure, str(error.status), str(error))
     except Exception as error:
@@ -137,21 +136,3 @@ def reset_signals() -> None:
             with contextlib.suppress(OSError):  # two that the C library keeps for itself
                 signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-
-
-def execute(plan: Plan) -> int:
-    """execve(2), on each program that the name may stand for, as execvp(3) goes through PATH; the errno if it fails."""
-    denied = 0
-    for program in plan.programs:
-        try:
-            os.execve(program, list(plan.argv), plan.environment)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except PermissionError:
-            denied = errno.EACCES
-        except OSError as error:
-            if error.errno != errno.ENOEXEC:
-                return error.errno or errno.EIO
-            # A script without #!: execvp(3) and every shell hand it to sh.
-            os.execve("/bin/sh", ["/bin/sh", program, *plan.argv[1:]], plan.environment)
-    return denied or errno.ENOENT

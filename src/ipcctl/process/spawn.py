@@ -1,4 +1,7 @@
-"""Start a command: posix_spawn(3), with what Python changed put back, and a failure told in the shell's terms."""
+"""Start a command, with what Python changed put back, and a failure told in the shell's terms.
+
+By posix_spawn(3), or by execve(2) in our own place.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import errno
 import os
 import signal
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NoReturn
 
 from ..errors import FAILED, LIMITS, NOT_EXECUTABLE, NOT_FOUND, CannotStart
 
@@ -67,6 +71,34 @@ def candidates(name: str) -> list[str]:
         return [name]
     places = os.environ.get("PATH", os.defpath).split(":") if name else []
     return [os.path.join(place or ".", name) for place in places]
+
+
+def execute(programs: Sequence[str], argv: Sequence[str], environment: Mapping[str, str]) -> int:
+    """execve(2), on each program that the name may stand for, as execvp(3) goes through PATH; the errno if it fails."""
+    denied = 0
+    for program in programs:
+        try:
+            os.execve(program, list(argv), environment)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except PermissionError:
+            denied = errno.EACCES
+        except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                return error.errno or errno.EIO
+            # A script without #!: execvp(3) and every shell hand it to sh.
+            os.execve("/bin/sh", ["/bin/sh", program, *argv[1:]], environment)
+    return denied or errno.ENOENT
+
+
+def turn_into(argv: Sequence[str]) -> NoReturn:
+    """Become the command, in this process, with what Python changed put back. Raises CannotStart."""
+    for each in PUT_BACK:
+        signal.signal(each, signal.SIG_DFL)
+    code = execute(candidates(argv[0]), argv, os.environ)
+    for each in PUT_BACK:  # as they were: what is wrong is still to be told
+        signal.signal(each, signal.SIG_IGN)
+    raise cannot_start(argv[0], OSError(code, os.strerror(code)))
 
 
 def cannot_start(name: str, error: OSError) -> CannotStart:

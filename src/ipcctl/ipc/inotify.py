@@ -1,0 +1,67 @@
+"""Wait for what is done to one open file: inotify(7), which the standard library has not."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import select
+import time
+
+from ..errors import IpcctlError
+
+IN_MODIFY, IN_ATTRIB, IN_CLOSE_WRITE = 0x2, 0x4, 0x8
+CHANGES = IN_MODIFY | IN_ATTRIB | IN_CLOSE_WRITE  # IN_ATTRIB: a name of it was taken away, too
+ENOUGH = 1 << 12
+REMEDIES = {
+    errno.EMFILE: "the limit on inotify instances or open files is reached (fs.inotify.max_user_instances); raise it",
+    errno.ENOSPC: "the limit on inotify watches is reached (fs.inotify.max_user_watches); raise it",
+    errno.ENOSYS: "this kernel or sandbox has no inotify; ask again and again (shm get, queue get --try)",
+}
+
+
+class Watch:
+    """Tells of changes to an open file, from now on. Raises IpcctlError."""
+
+    def __init__(self, descriptor: int) -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.descriptor: int = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
+        if self.descriptor < 0:
+            raise cannot_watch()
+        if libc.inotify_add_watch(self.descriptor, b"/proc/self/fd/%d" % descriptor, CHANGES) < 0:
+            error = cannot_watch()
+            os.close(self.descriptor)
+            raise error
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, *what_happened: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hear nothing any more."""
+        os.close(self.descriptor)
+
+    def forget(self) -> None:
+        """Take what was heard so far, without waiting; a look at the file must come after this."""
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self.descriptor, ENOUGH):
+                pass
+
+    def wait(self, deadline: float | None = None) -> bool:
+        """Sleep until there was a change; False when `deadline` (time.monotonic) has passed before."""
+        poller = select.poll()
+        poller.register(self.descriptor, select.POLLIN)
+        left_ms = None if deadline is None else max(deadline - time.monotonic(), 0) * 1000
+        if not poller.poll(left_ms):
+            return False
+        os.read(self.descriptor, ENOUGH)  # what more there is makes the next wait return at once
+        return True
+
+
+def cannot_watch() -> IpcctlError:
+    """Why it cannot be waited for."""
+    number = ctypes.get_errno()
+    return IpcctlError(f"cannot wait for a change: {REMEDIES.get(number, os.strerror(number))}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ipcctl.ipc.shared import SharedMemory, SharedValues
+from ipcctl.ipc.shm.shared import SharedMemory, SharedValues
 
 
 def own_directory(path: Path, patch: pytest.MonkeyPatch) -> Iterator[SharedMemory]:

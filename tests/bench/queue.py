@@ -117,7 +117,7 @@ def four_and_four(path: Path, env: dict[str, str]) -> Comparison:
 
 def woken(env: dict[str, str]) -> Comparison:
     """Milliseconds from the moment a put is acknowledged, in this process, until a getter that slept has printed."""
-    from ipcctl.ipc.queues import Queues
+    from ipcctl.ipc.queue.queues import Queues
 
     taken = []
     command = [IPCCTL, "queue", "get", "wake", "--follow"]

@@ -11,10 +11,10 @@ from typing import Any
 
 from support import IPCCTL, clean_environment, end_semaphores, ipcctl, wait_until
 
-from ipcctl.ipc import sysv
 from ipcctl.ipc.names import NotThere
-from ipcctl.ipc.semaphore import HOLDERS, SLOTS, State
-from ipcctl.ipc.semaphores import Semaphores
+from ipcctl.ipc.sem import sysv
+from ipcctl.ipc.sem.semaphore import HOLDERS, SLOTS, State
+from ipcctl.ipc.sem.semaphores import Semaphores
 
 HOLDING = ["sh", "-c", "echo in; read line"]  # says so, and holds its slot until its input ends
 

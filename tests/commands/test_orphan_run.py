@@ -79,7 +79,7 @@ def test_a_child_whose_parent_waits_is_no_orphan() -> None:
 
 
 def test_an_orphan_has_the_chain_of_its_parents_and_its_end() -> None:
-    found = report("--", *orphaned("sum(range(10**6)); sys.exit(9)"))
+    found = report("--left", "wait", "--", *orphaned("sum(range(10**6)); sys.exit(9)"))
     row = orphan_of(found)
     assert (row["exit_code"], row["signal"], row["running"], row["ended"]) == (9, None, False, "exited with 9")
     parent, command = row["parents"]
@@ -93,7 +93,7 @@ def test_an_orphan_has_the_chain_of_its_parents_and_its_end() -> None:
 
 
 def test_an_orphan_ended_by_a_signal_in_its_own_session() -> None:
-    row = orphan_of(report("--", *orphaned("os.kill(os.getpid(), 15)", first="import os\nos.setsid()\n")))
+    row = orphan_of(report("--left", "wait", "--", *orphaned("os.kill(os.getpid(), 15)", first="import os\nos.setsid()\n")))
     assert (row["exit_code"], row["signal"], row["ended"]) == (None, "SIGTERM", "ended by SIGTERM")
     assert row["own_session"] is True
 

@@ -17,8 +17,8 @@ import pytest
 from semaphores import HOLDING, Names, ending, let_go
 from support import IPCCTL, clean_environment, ipcctl, one_line, report_of, semaphores_in
 
-from ipcctl.ipc import sysv
 from ipcctl.ipc.names import user_name
+from ipcctl.ipc.sem import sysv
 
 
 @pytest.fixture
@@ -227,7 +227,7 @@ def test_a_file_of_others_making_is_refused(names: Names) -> None:
 def test_a_second_user_is_refused(reachable: Names) -> None:
     names = reachable
     names.semaphores().get_or_make("x", 2)
-    code = "import os, pwd, sys, ipcctl.commands.sem, ipcctl.ipc.semaphores, ipcctl.report.table, tabulate\n"
+    code = "import os, pwd, sys, ipcctl.commands.sem, ipcctl.ipc.sem.semaphores, ipcctl.report.table, tabulate\n"
     code += "from ipcctl.cli import main; os.setuid(65534); sys.exit(main(sys.argv[1:]))"
     for args in (["run", "x", "--", "true"], ["list"], ["remove", "x"]):
         done = subprocess.run(

@@ -157,7 +157,7 @@ def test_what_it_leaves_behind_holds_nothing(names: Names) -> None:
 
 CONTENDERS = """
 import os, sys
-from ipcctl.ipc.semaphores import Semaphores
+from ipcctl.ipc.sem.semaphores import Semaphores
 log = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 children = []
 for each in range(int(sys.argv[2])):
@@ -199,7 +199,7 @@ def test_never_more_than_n_inside(names: Names, tmp_path: Path) -> None:
 # Children that take a slot and become sleep(1) are killed at random moments of that: some while they make the thing.
 KILLED = """
 import os, random, signal, sys
-from ipcctl.ipc.semaphores import Semaphores
+from ipcctl.ipc.sem.semaphores import Semaphores
 chance, running = random.Random(7), []
 for each in range(160):
     child = os.fork()
@@ -324,5 +324,5 @@ def test_it_imports_what_it_needs_alone(names: Names) -> None:
     command = [sys.executable, "-c", code, "sem", "run", "x", "--", "no-such-command"]
     done = subprocess.run(command, capture_output=True, text=True, env=names.env, check=False)
     loaded = set(done.stderr.split())
-    assert "ipcctl.ipc.semaphores" in loaded
+    assert "ipcctl.ipc.sem.semaphores" in loaded
     assert not loaded & {"multiprocessing", "sqlite3", "mmap", "tabulate", "psutil", "json", "pwd"}

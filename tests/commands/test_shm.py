@@ -19,8 +19,8 @@ import pytest
 from shared import own_directory
 from support import IPCCTL, clean_environment, ipcctl, one_line, report_of, started, state_of, wait_until
 
-from ipcctl.ipc.ctype import CType
-from ipcctl.ipc.shared import Shared, SharedMemory
+from ipcctl.ipc.shm.ctype import CType
+from ipcctl.ipc.shm.shared import Shared, SharedMemory
 
 
 @pytest.fixture(autouse=True)
@@ -312,7 +312,7 @@ def test_wait_ends_after_its_timeout() -> None:
 def test_a_killed_writer_wakes_those_that_wait() -> None:
     """It was killed after its store and before it told anybody: that its file is closed tells them."""
     made("n", "q", "5")
-    script = "import os, signal, sys\nfrom ipcctl.ipc import memory\nfrom ipcctl.ipc.shared import Shared\n"
+    script = "import os, signal, sys\nfrom ipcctl.ipc.shm import memory\nfrom ipcctl.ipc.shm.shared import Shared\n"
     script += "memory.os.utime = lambda *any: os.kill(os.getpid(), signal.SIGKILL)\nShared('n').add(5)"
     with waiting(">=10") as process:
         asleep(process)
@@ -377,7 +377,7 @@ def test_a_limit_on_the_size_of_files_is_an_error() -> None:
 
 AS_NOBODY = """
 import os, pwd, sys
-import ipcctl.cli, ipcctl.commands.shm, ipcctl.ipc.shared
+import ipcctl.cli, ipcctl.commands.shm, ipcctl.ipc.shm.shared
 os.setgroups([])
 os.setgid(65534)
 os.setuid(65534)
@@ -415,6 +415,6 @@ def imported_by(*args: str) -> set[str]:
 
 def test_nothing_is_imported_that_is_not_used() -> None:
     imported = imported_by("shm", "add", "n", "1") - imported_by("--version")
-    assert "ipcctl.ipc.shared" in imported
+    assert "ipcctl.ipc.shm.shared" in imported
     unused = {"sqlite3", "multiprocessing", "sysv_ipc", "tabulate", "psutil", "json", "ctypes", "subprocess", "pwd"}
-    assert imported & (unused | {"ipcctl.ipc.semaphore", "ipcctl.ipc.queue", "ipcctl.demos.stage"}) == set()
+    assert imported & (unused | {"ipcctl.ipc.sem.semaphore", "ipcctl.ipc.queue.queue", "ipcctl.demos.stage"}) == set()

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 import pytest
-from mutants import run_alone
+from mutants import run_alone, run_broken
 from support import ROOT, ipcctl, one_line, report_of
 
 IDS = [
@@ -83,7 +83,7 @@ def test_source_is_the_demonstration_itself() -> None:
 @pytest.mark.parametrize(("check", "old", "new"), MUTATIONS)
 def test_a_check_fails_when_what_it_speaks_of_is_broken(check: str, old: str, new: str) -> None:
     assert SOURCE.count(old) == 1, "the code to break is not there exactly once"
-    found = run_alone(f"pipe.{check}", SOURCE.replace(old, new))
+    found = run_broken(f"pipe.{check}", SOURCE.replace(old, new))
     assert found.startswith("failed "), found
 
 

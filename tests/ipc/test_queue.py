@@ -14,12 +14,12 @@ import pytest
 from support import clean_environment
 
 from ipcctl.errors import BadInput
-from ipcctl.ipc.exchange import Getter, NoRoom, Putter, TooLate
-from ipcctl.ipc.message import Taken
-from ipcctl.ipc.queue import Closed, Queue
-from ipcctl.ipc.queues import Queues
-from ipcctl.ipc.splitting import Splitter
-from ipcctl.ipc.store import Removed
+from ipcctl.ipc.queue.exchange import Getter, NoRoom, Putter, TooLate
+from ipcctl.ipc.queue.message import Taken
+from ipcctl.ipc.queue.queue import Closed, Queue
+from ipcctl.ipc.queue.queues import Queues
+from ipcctl.ipc.queue.splitting import Splitter
+from ipcctl.ipc.queue.store import Removed
 
 
 @pytest.fixture
@@ -214,7 +214,7 @@ def test_a_stream_is_cut_wherever_it_was_read() -> None:
 KILLING = """
 import json, os, random, select, signal, sys
 from collections import Counter
-from ipcctl.ipc.queues import Queues
+from ipcctl.ipc.queue.queues import Queues
 
 queues, kills, size = Queues(), int(sys.argv[1]), 5
 puts, gets = os.pipe(), os.pipe()

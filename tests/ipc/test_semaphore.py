@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from ipcctl.errors import IpcctlError
-from ipcctl.ipc import semaphores, sysv
-from ipcctl.ipc.semaphore import SIZE, Removed, create, find, identity_of, keys
-from ipcctl.ipc.semaphores import Semaphores
+from ipcctl.ipc.sem import semaphores, sysv
+from ipcctl.ipc.sem.semaphore import SIZE, Removed, create, find, identity_of, keys
+from ipcctl.ipc.sem.semaphores import Semaphores
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ import pytest
 from shared import own_directory
 
 from ipcctl.errors import BadInput, IpcctlError
-from ipcctl.ipc.ctype import NAMES, CType, OutOfRange, fitting_for, text_of
 from ipcctl.ipc.names import Corrupted, NotThere, Refused
-from ipcctl.ipc.shared import Shared, SharedMemory, SharedValues
+from ipcctl.ipc.shm.ctype import NAMES, CType, OutOfRange, fitting_for, text_of
+from ipcctl.ipc.shm.shared import Shared, SharedMemory, SharedValues
 
 
 @pytest.fixture
@@ -257,8 +257,8 @@ def test_what_another_program_sees(shared: Shared) -> None:
 
 DRIVER = """
 import fcntl, json, os, random, select, signal, sys
-from ipcctl.ipc.ctype import CType
-from ipcctl.ipc.shared import Shared
+from ipcctl.ipc.shm.ctype import CType
+from ipcctl.ipc.shm.shared import Shared
 
 def forked(work):
     reading, writing = os.pipe()
@@ -337,7 +337,7 @@ MAKING = (
     DRIVER
     + """
 from ipcctl.ipc.names import NotThere
-from ipcctl.ipc.shared import SharedValues
+from ipcctl.ipc.shm.shared import SharedValues
 def making(writing):
     for turn in range(150):
         try:
@@ -489,6 +489,6 @@ def test_another_directory_has_other_values(place: SharedMemory, monkeypatch: py
 
 
 def test_no_dev_shm(place: SharedMemory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ipcctl.ipc.shared.BASE", "/no/such")
+    monkeypatch.setattr("ipcctl.ipc.shm.shared.BASE", "/no/such")
     with pytest.raises(IpcctlError, match="there is no /no/such that may be written to, where shared memory is; mount"):
         made(Shared("v"), "i", "1")

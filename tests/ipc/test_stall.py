@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ipcctl.ipc.stall import links, what_for
+from ipcctl.ipc.pipe.stall import links, what_for
 
 IN, OUT, OTHER = "pipe:[1]", "pipe:[2]", "pipe:[3]"
 

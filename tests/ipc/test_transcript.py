@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipcctl.ipc.transcript import Transcript, whole_characters
+from ipcctl.ipc.pipe.transcript import Transcript, whole_characters
 
 
 def written(path: Path, pieces: Sequence[bytes]) -> list[dict[str, Any]]:

@@ -79,7 +79,7 @@ def meant(given: dict[str, Any]) -> str:
 
 def tables() -> dict[str, tuple[Column, ...]]:
     """The column tables by what double-fork does."""
-    from ..demos.generations import GENERATION_COLUMNS
+    from ..demos.columns import GENERATION_COLUMNS
 
     return {"the concept": GENERATION_COLUMNS, "a daemon": DAEMON}
 

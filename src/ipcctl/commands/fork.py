@@ -33,7 +33,7 @@ def meant(given: dict[str, Any]) -> str:
 
 def tables() -> dict[str, tuple[Column, ...]]:
     """The column tables by what fork does."""
-    from ..demos.taking_part import PROCESS_COLUMNS
+    from ..demos.columns import PROCESS_COLUMNS
 
     return {"the concept": PROCESS_COLUMNS, "-- COMMAND": RECORD, "--cost": COST}
 

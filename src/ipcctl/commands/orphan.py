@@ -22,7 +22,7 @@ def meant(given: dict[str, Any]) -> str:
 
 def tables() -> dict[str, tuple[Column, ...]]:
     """The column tables by what orphan does."""
-    from ..demos.adopted import ADOPTED_COLUMNS
+    from ..demos.columns import ADOPTED_COLUMNS
     from ..process.adoption import ORPHAN_COLUMNS
 
     return {"the concept": ADOPTED_COLUMNS, "-- COMMAND": ORPHAN_COLUMNS}

@@ -27,7 +27,7 @@ def meant(given: dict[str, Any]) -> str:
 
 def tables() -> dict[str, tuple[Column, ...]]:
     """The column tables by what pool does."""
-    from ..demos.tasks import TASK_COLUMNS
+    from ..demos.columns import TASK_COLUMNS
     from ..pool.job import JOB_COLUMNS
 
     return {"the concept": TASK_COLUMNS, JOBS: JOB_COLUMNS}

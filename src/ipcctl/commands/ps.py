@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ..demos.taking_part import STATE_COLUMNS
+from ..demos.columns import STATE_COLUMNS
 from ..errors import HELD, NO, BadInput, Interrupted
 from ..process.listing import AT, COLUMNS, Lister, how_sigchld_is_treated, stats
 from ..process.procfs import STATES

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..demos.turns import TURN_COLUMNS
+from ..demos.columns import TURN_COLUMNS
 from ..errors import HELD, NO, TIMED_OUT, BadInput
 from ..report.options import output_options
 from ..report.output import Output
@@ -17,8 +17,8 @@ from .arguments import Seconds
 from .names import CommandAfterDashes, Concept, ThingName, add_list_and_remove
 
 if TYPE_CHECKING:
-    from ..ipc.semaphore import Semaphore
-    from ..ipc.semaphores import Semaphores
+    from ..ipc.sem.semaphore import Semaphore
+    from ..ipc.sem.semaphores import Semaphores
 
 LARGEST = 32767
 FIGURES = (
@@ -38,7 +38,7 @@ TABLES = {"the concept": TURN_COLUMNS}
 
 def semaphores() -> Semaphores:
     """Those of this user; what had to be made anew is said."""
-    from ..ipc.semaphores import Semaphores
+    from ..ipc.sem.semaphores import Semaphores
 
     return Semaphores(lambda line: say(f"ipcctl sem: {line}"))
 
@@ -97,7 +97,7 @@ def run(name: str, slots: int | None, once: bool, timeout: float | None, argv: t
     found = semaphores().get_or_make(name, slots)
     behave_as_a_command()
     if found.take(not once, None if timeout is None else time.monotonic() + timeout):
-        from ..ipc.mark import mark_holder
+        from ..ipc.sem.mark import mark_holder
         from ..process.spawn import turn_into
 
         mark_holder(found.id)
@@ -153,7 +153,7 @@ def stat(output: Output, name: str) -> int:
 
 def report_on(found: Semaphore) -> Report:
     """The figures and the holders of one."""
-    from ..ipc.holders import holders_of
+    from ..ipc.sem.holders import holders_of
 
     rows = sorted(holders_of(found.id), key=lambda row: float(row["since"]))
     state = found.state()

@@ -17,8 +17,8 @@ from .arguments import Seconds
 from .names import Concept, ThingName, add_list_and_remove
 
 if TYPE_CHECKING:
-    from ..ipc.ctype import CType, Value
     from ..ipc.names import Things
+    from ..ipc.shm.ctype import CType, Value
 
 Item = tuple[str, int | None]  # a name, and which of its values
 MOST_UPDATES = 1_000_000
@@ -36,7 +36,7 @@ NUMBERS = {"ignore_unknown_options": True}  # -5 is a number
 
 def things() -> Things:
     """Every shared value."""
-    from ..ipc.shared import SharedValues
+    from ..ipc.shm.shared import SharedValues
 
     return SharedValues()
 
@@ -75,7 +75,7 @@ class Condition(click.ParamType):  # type: ignore[type-arg]
 
 def tables() -> dict[str, tuple[Column, ...]]:
     """The column tables by what shm does."""
-    from ..demos.experiments import EXPERIMENT_COLUMNS
+    from ..demos.columns import EXPERIMENT_COLUMNS
 
     return {"the concept": EXPERIMENT_COLUMNS}
 
@@ -86,7 +86,7 @@ class Shm(Concept):
     @property
     def sections(self) -> dict[str, str]:
         """The sections of its own in the man page: what the module that makes the files says of them."""
-        from ..ipc import memory
+        from ..ipc.shm import memory
 
         text = str(memory.__doc__).replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq")
         return {"LAYOUT": f".nf\n{text.strip()}\n.fi"}
@@ -131,9 +131,9 @@ def set_values(item: Item, values: tuple[str, ...], ctype: str | None, from_stdi
     number that the ctype does not hold is an error. The ctype stays until it is removed; how many values there
     are may change.
     """
-    from ..ipc.ctype import CType, fitting_for
     from ..ipc.names import NotThere
-    from ..ipc.shared import Shared
+    from ..ipc.shm.ctype import CType, fitting_for
+    from ..ipc.shm.shared import Shared
 
     name, index = item
     shared = Shared(name)
@@ -174,7 +174,7 @@ def get(item: Item, as_bytes: bool) -> int:
 
     Characters (ctype c and u) are printed as they are, with nothing between or after them.
     """
-    from ..ipc.shared import Shared
+    from ..ipc.shm.shared import Shared
 
     name, index = item
     if as_bytes and index is not None:
@@ -185,7 +185,7 @@ def get(item: Item, as_bytes: bool) -> int:
 
 def printed(values: list[Value]) -> int:
     """Print values as a script reads them."""
-    from ..ipc.ctype import text_of
+    from ..ipc.shm.ctype import text_of
 
     out = stdout()
     for each in values:
@@ -212,8 +212,8 @@ def add(item: Item, number: str, ctype: str | None) -> int:
     Where it is not there it is made, and N is what it holds. A sum that the ctype does not hold is an error, and
     changes nothing.
     """
-    from ..ipc.ctype import CType, fitting_for
-    from ..ipc.shared import Shared
+    from ..ipc.shm.ctype import CType, fitting_for
+    from ..ipc.shm.shared import Shared
 
     name, index = item
     return printed([Shared(name).add(number, index, CType(ctype) if ctype else fitting_for([number]))])
@@ -226,7 +226,7 @@ def add(item: Item, number: str, ctype: str | None) -> int:
 @click.argument("new", type=click.UNPROCESSED, metavar="NEW")
 def cas(item: Item, old: str, new: str) -> int:
     """Let it be NEW if it is OLD, in one step, and print what it is now; status 1 if it was not OLD."""
-    from ..ipc.shared import Shared
+    from ..ipc.shm.shared import Shared
 
     name, index = item
     swapped, value = Shared(name).cas(old, new, index)
@@ -247,7 +247,7 @@ def wait(item: Item, condition: tuple[str, str], timeout: float | None) -> int:
     """
     import operator
 
-    from ..ipc.shared import Shared
+    from ..ipc.shm.shared import Shared
 
     name, index = item
     symbol, operand = condition
@@ -264,7 +264,7 @@ add_list_and_remove(command, things, FIGURES)
 @click.argument("name", type=ThingName(things))
 def path(name: str) -> int:
     """Print the file in which it is, for a program that maps it itself; ipcctl-shm(1) has its layout."""
-    from ..ipc.shared import Shared
+    from ..ipc.shm.shared import Shared
 
     shared = Shared(name)
     assert shared.ctype  # it is there, and whole

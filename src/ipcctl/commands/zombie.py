@@ -25,7 +25,7 @@ def meant(given: dict[str, Any]) -> str:
 
 def tables() -> dict[str, tuple[Column, ...]]:
     """The column tables by what zombie does."""
-    from ..demos.strategies import STRATEGY_COLUMNS
+    from ..demos.columns import STRATEGY_COLUMNS
     from ..process.zombies import ZOMBIE_COLUMNS
 
     return {"the concept": STRATEGY_COLUMNS, "-- COMMAND": ZOMBIE_COLUMNS}

@@ -20,7 +20,7 @@ from ..process.outcome import decode
 from ..process.procfs import Stat, stat_of
 from ..process.terminal import terminal_name
 from ..process.tree import descendants
-from .generations import GENERATION_COLUMNS
+from .columns import GENERATION_COLUMNS
 from .stage import Demonstration, Evidence, Line, Skip, Stage, ending_child, state_of
 
 demonstration = Demonstration("double-fork", GENERATION_COLUMNS)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from ..process.prctl import PR_SET_PDEATHSIG, prctl, set_child_subreaper
 from ..process.procfs import stat_of
-from .adopted import ADOPTED_COLUMNS
+from .columns import ADOPTED_COLUMNS
 from .hold import hold
 from .stage import Demonstration, Evidence, Gate, Line, Stage, TooLong, ending_child, state_of, wait_for_state
 

@@ -22,7 +22,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
 from ..process.outcome import signal_name
-from .messages import MESSAGE_COLUMNS
+from .columns import MESSAGE_COLUMNS
 from .stage import Demonstration, Evidence, Stage, ending_child, wait_for_state
 
 KINDS = ("Pipe(duplex=True)", "Pipe(duplex=False)", "os.pipe")

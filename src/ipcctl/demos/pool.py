@@ -21,8 +21,8 @@ from multiprocessing.pool import AsyncResult, Pool
 from typing import Any
 
 from ..process.procfs import children_of
+from .columns import TASK_COLUMNS
 from .stage import DEADLINE_S, Demonstration, Evidence, Gate, Line, Skip, Stage, TooLong, hear, tell, wait_for_state
-from .tasks import TASK_COLUMNS
 
 demonstration = Demonstration("pool", TASK_COLUMNS)
 fork = multiprocessing.get_context("fork")  # on Linux the default, until Python 3.14

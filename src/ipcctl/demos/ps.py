@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from ..process.procfs import Stat, all_stats, explained, marked_state, read, read_list, stat_of, status_of
+from .columns import STATE_COLUMNS
 from .stage import (
     Demonstration,
     Evidence,
@@ -29,7 +30,6 @@ from .stage import (
     wait_for_state,
     wait_until_zombie,
 )
-from .taking_part import STATE_COLUMNS
 
 demonstration = Demonstration("ps", STATE_COLUMNS)
 

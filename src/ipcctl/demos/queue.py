@@ -20,7 +20,7 @@ from multiprocessing.queues import Queue
 from queue import Empty, Full
 from typing import Any
 
-from .queued import QUEUED_COLUMNS
+from .columns import QUEUED_COLUMNS
 from .stage import Demonstration, Evidence, Gate, Line, Skip, Stage
 
 MAXSIZE, MESSAGES = 3, 12  # where no other numbers are asked for

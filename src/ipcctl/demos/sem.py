@@ -20,8 +20,8 @@ import time
 from multiprocessing.synchronize import Semaphore
 
 from ..report.report import Row
+from .columns import TURN_COLUMNS
 from .stage import Demonstration, Evidence, Gate, Line, Skip, Stage, ending_child, state_of, wait_for_state
-from .turns import TURN_COLUMNS
 
 demonstration = Demonstration("sem", TURN_COLUMNS)
 

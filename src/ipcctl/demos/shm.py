@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from .experiments import EXPERIMENT_COLUMNS
+from .columns import EXPERIMENT_COLUMNS
 from .stage import Demonstration, Evidence, Gate, Line, Skip, Stage
 
 demonstration = Demonstration("shm", EXPERIMENT_COLUMNS)

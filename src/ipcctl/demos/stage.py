@@ -40,7 +40,7 @@ from ..process.signals import ENDING, Signals
 from ..process.stop import kill_descendants
 from ..process.tree import children_of_ours, has_children
 from ..report.report import Check, Column, Event, Report, Row, tally
-from .taking_part import PROCESS_COLUMNS
+from .columns import PROCESS_COLUMNS
 
 if TYPE_CHECKING:
     import subprocess

@@ -17,9 +17,9 @@ from typing import Any
 
 from ..process.outcome import decode
 from ..process.procfs import argv_of, stat_of, status_of
+from .columns import STRATEGY_COLUMNS
 from .hold import hold
 from .stage import Demonstration, Evidence, Skip, Stage, ending_child, state_of, wait_for_state, wait_until_zombie
-from .strategies import STRATEGY_COLUMNS
 
 demonstration = Demonstration("zombie", STRATEGY_COLUMNS)
 
@@ -170,11 +170,18 @@ class Family:
     # from outside
 
     def zombies(self) -> list[int]:
-        """The children that are zombies of this parent now."""
-        stats = [stat_of(pid) for pid in self.codes]
-        found = [each.pid for each in stats if each and each.state == "Z" and each.ppid == self.parent]
+        """The children that are zombies of this parent now.
+
+        Each is looked at twice: the kernel has a record as Z for an instant even where it drops it at once.
+        """
+        found = [pid for pid in self.codes if self.is_zombie(pid) and self.is_zombie(pid)]
         self.peak = max(self.peak, len(found))
         return found
+
+    def is_zombie(self, pid: int) -> bool:
+        """Whether it is in state Z, and this parent's."""
+        stat = stat_of(pid)
+        return stat is not None and stat.state == "Z" and stat.ppid == self.parent
 
     def let_go(self) -> None:
         """Let the children exit, and return when they all have."""

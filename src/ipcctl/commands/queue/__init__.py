@@ -17,7 +17,7 @@ from ...report.sink import say
 from ..names import NAME_COLUMN, Concept, ThingName, add_list_and_remove
 
 if TYPE_CHECKING:
-    from ...ipc.queues import Queues
+    from ...ipc.queue.queues import Queues
 
 FIGURES = (
     Column("waiting", "integer", "messages that can be got"),
@@ -39,7 +39,7 @@ CREATED = Column("created", "time", "when it was made")
 
 def queues() -> Queues:
     """Those of this user."""
-    from ...ipc.queues import Queues
+    from ...ipc.queue.queues import Queues
 
     return Queues()
 
@@ -51,7 +51,7 @@ def notice(line: str) -> None:
 
 def tables() -> dict[str, tuple[Column, ...]]:
     """The column table of the show."""
-    from ...demos.queued import QUEUED_COLUMNS
+    from ...demos.columns import QUEUED_COLUMNS
 
     return {"the concept": QUEUED_COLUMNS}
 

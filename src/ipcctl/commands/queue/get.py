@@ -15,7 +15,7 @@ from ..names import ThingName
 from . import command, notice, queues
 
 if TYPE_CHECKING:
-    from ...ipc.message import Message
+    from ...ipc.queue.message import Message
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 FLUSH_BYTES = 1 << 20
@@ -58,7 +58,7 @@ def get(
 
 def get_all(name: str, most: int | None, timeout_s: float | None, follow: bool, text: Callable[..., bytes]) -> int:
     """Print them; the status."""
-    from ...ipc.exchange import Getter
+    from ...ipc.queue.exchange import Getter
 
     there = queues()
     with there.open(name, notice) if timeout_s == 0 else there.open_or_make(name, notice=notice) as queue:

@@ -15,7 +15,7 @@ from ..names import ThingName
 from . import command, notice, queues
 
 if TYPE_CHECKING:
-    from ...ipc.exchange import Wait
+    from ...ipc.queue.exchange import Wait
 
 STDIN = 0
 
@@ -60,7 +60,7 @@ def put_all(
     durable: bool,
 ) -> None:
     """Put them; what goes wrong, a signal too, says how many are in."""
-    from ...ipc.exchange import Putter
+    from ...ipc.queue.exchange import Putter
     from ...process.window import Window
 
     with queues().open_or_make(name, durable, notice) as queue, Window() as window:
@@ -78,7 +78,7 @@ def put_all(
 
 def from_stdin(separator: bytes | None, wait: Wait) -> Iterator[list[bytes]]:
     """The messages on standard input. Raises BadInput."""
-    from ...ipc.splitting import stream
+    from ...ipc.queue.splitting import stream
 
     try:
         yield from stream(STDIN, separator, wait)

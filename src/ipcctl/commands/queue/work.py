@@ -38,7 +38,7 @@ def work(
     """
     if not on_stdin and not any("{}" in each for each in argv):
         raise BadInput("COMMAND has no {}, where the message is to stand; add it, or use --stdin")
-    from ...ipc.worker import Worker
+    from ...ipc.queue.worker import Worker
 
     with queues().open_or_make(name, notice=notice) as queue:
         worker = Worker(queue, argv, jobs, retries, lease, grace, on_stdin, until_empty, notice)

@@ -1,0 +1,1 @@
+"""A durable queue between scripts, and its workers."""

@@ -1,0 +1,248 @@
+"""Run a command for each message of a queue, several at once: done on status 0, back in the queue otherwise.
+
+    take on a lease ─► spawn COMMAND ─► ended: 0 ─────────────► done
+                          │                    another status ─► failed: waits again, or is set aside after the retries
+                          ├─ its lease is over ─► TERM, grace, KILL ─► failed
+    asked to end ─────────┴─► TERM, grace, KILL ─► given back, as if it had never been tried
+
+When this process is killed the kernel takes its locks, and with them its leases: the messages wait again at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+
+from ...errors import HELD, NO
+from ...process.outcome import decode
+from ...process.procfs import stat_of
+from ...process.run import adopt_orphans, memory_file
+from ...process.signals import Signals
+from ...process.spawn import spawn
+from ...process.stop import end_descendants, send
+from ...process.tree import children_of_ours, descendants
+from ...process.window import Window
+from .exchange import Wait, wait_for_change
+from .message import Message, Taken
+from .queue import Queue
+
+PLACE = "{}"  # in the command: where the message stands
+LONGEST_ARGUMENT = (128 << 10) - 1  # MAX_ARG_STRLEN of execve(2), less the NUL at its end
+MARGIN_S = 1.0  # a lease outlasts, by so much, what its worker needs to end a command that took too long
+
+
+class Job:
+    """A message with the command that runs for it. `late_at` is when it has had its time (time.monotonic)."""
+
+    def __init__(self, pid: int, taken: Taken, late_at: float | None) -> None:
+        self.pid = pid
+        self.taken = taken
+        self.late_at = late_at
+        self.is_late = False
+
+    @property
+    def message(self) -> Message:
+        """The message."""
+        return self.taken.messages[0]
+
+
+class Worker:
+    """Works through a queue.
+
+    slots: so many commands at once. retries: after so many more failures a message is set aside. lease_s: so long may
+    a command take. on_stdin: the message is its input and no argument. until_empty: end when no message is left; else
+    only when the queue is closed, too. tell: is given a line for each message that is set aside.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        argv: Sequence[str],
+        slots: int = 1,
+        retries: int = 3,
+        lease_s: float | None = None,
+        grace_s: float = 5.0,
+        on_stdin: bool = False,
+        until_empty: bool = False,
+        tell: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.queue = queue
+        self.argv = argv
+        self.slots = slots
+        self.retries = retries
+        self.lease_s = lease_s
+        self.grace_s = grace_s
+        self.on_stdin = on_stdin
+        self.until_empty = until_empty
+        self.tell = tell
+        self.set_aside = 0
+        self._jobs: dict[int, Job] = {}
+        self._taken: list[Taken] = []  # of which no command runs yet
+        self._spared = children_of_ours()
+
+    def run(self) -> int:
+        """Work until it is over; the status is 1 when a message was set aside.
+
+        Raises CannotStart for a command that cannot be started, Removed, and Interrupted when a signal asks us to end;
+        whatever it raises, no command runs any more then, and what was taken waits again.
+        """
+        adopt_orphans()
+        with ChildrenEnd() as ended, Window() as window:
+            try:
+                while self._fill() or not self._is_over():
+                    self._end_late()
+                    wait_for_change(self.queue, self._waiting(window, ended), None)
+                    ended.heard()
+                    self._settle(self._reap())
+            except BaseException:
+                self._end_all()
+                raise
+        return NO if self.set_aside else HELD
+
+    def _fill(self) -> bool:
+        """Start a command for each message there is, while there are slots; whether any runs."""
+        free = self.slots - len(self._jobs)
+        if free:
+            until = None if self.lease_s is None else self.lease_s + self.grace_s + MARGIN_S
+            taken = self.queue.take(free, until, attempt=True)
+            pairs = zip(taken.messages, taken.leases, strict=True)
+            self._taken += [Taken([message], [lease]) for message, lease in pairs]
+        while self._taken:
+            self._start(self._taken[0])
+            self._taken.pop(0)
+        return bool(self._jobs)
+
+    def _is_over(self) -> bool:
+        held, closed = self.queue.left()
+        return not held and (closed or self.until_empty)
+
+    def _waiting(self, window: Window, ended: ChildrenEnd) -> Wait:
+        def wait(ears: Sequence[int], until: float | None) -> None:
+            late = (each.late_at for each in self._jobs.values())
+            window.wait([*ears, ended.ear], min(filter(None, (until, *late)), default=None))
+
+        return wait
+
+    def _start(self, taken: Taken) -> None:
+        message = taken.messages[0]
+        argv = [*self.argv] if self.on_stdin else [each.replace(PLACE, os.fsdecode(message.body)) for each in self.argv]
+        if not self.on_stdin and (why := unfit(argv)):
+            self._failed(taken, -1, why)
+            return
+        stdin = memory_file("message") if self.on_stdin else os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if self.on_stdin:
+                write_all(stdin, message.body)
+                os.lseek(stdin, 0, os.SEEK_SET)
+            environment = {**os.environ, "IPCCTL_QUEUE": self.queue.name, "IPCCTL_MESSAGE_ID": str(message.id),
+                           "IPCCTL_ATTEMPT": str(message.attempts)}  # fmt: skip
+            pid = spawn(argv, redirect={0: stdin}, environment=environment)
+        finally:
+            os.close(stdin)
+        self._jobs[pid] = Job(pid, taken, None if self.lease_s is None else time.monotonic() + self.lease_s)
+
+    def _reap(self) -> list[tuple[Job, int]]:
+        """Collect the children that have ended, adopted ones too: the jobs among them with their wait statuses."""
+        ended = []
+        while True:
+            try:
+                pid, wait_status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            self._spared -= {pid}
+            if pid in self._jobs:
+                ended.append((self._jobs.pop(pid), wait_status))
+        return ended
+
+    def _settle(self, ended: Sequence[tuple[Job, int]]) -> None:
+        """Be done with the messages whose command succeeded, and count the failure of the others."""
+        well = [job.taken for job, wait_status in ended if wait_status == 0]
+        if well:
+            self.queue.done_all(well)
+        for job, wait_status in ended:
+            if wait_status != 0:
+                exit_code, name, _ = decode(wait_status)
+                why = f"took longer than {self.lease_s:g} s" if job.is_late else name or f"exit status {exit_code}"
+                self._failed(job.taken, self.retries, why)
+
+    def _failed(self, taken: Taken, retries: int, why: str) -> None:
+        if self.queue.failed(taken, retries, why):
+            message = taken.messages[0]
+            self.set_aside += 1
+            self.tell(f"message {message.id} is set aside after {message.attempts} attempts: {why}")
+
+    def _end_late(self) -> None:
+        """End the trees of those that have had their time: TERM, and after the grace period KILL."""
+        now = time.monotonic()
+        for job in self._jobs.values():
+            if job.late_at is not None and job.late_at <= now:
+                number = signal.SIGKILL if job.is_late else signal.SIGTERM
+                for each in filter(None, (stat_of(job.pid), *descendants(job.pid))):
+                    send(each, number)
+                job.late_at = now + self.grace_s
+                job.is_late = True
+
+    def _end_all(self) -> None:
+        """End every command; what was not done waits again."""
+        ended: list[tuple[Job, int]] = []
+
+        def reap() -> bool:
+            ended.extend(self._reap())
+            left = children_of_ours()
+            return not self._spared >= left
+
+        unfinished = [*self._taken, *(each.taken for each in self._jobs.values())]
+        with Signals() as signals:
+            end_descendants(signals, reap, self.grace_s, spared=self._spared)
+        well = [job.taken for job, wait_status in ended if wait_status == 0]
+        if self.queue.store.is_there():
+            if well:
+                self.queue.done_all(well)
+            for each in unfinished:
+                if each not in well:
+                    self.queue.give_back(each)
+
+
+class ChildrenEnd:
+    """Makes the end of a child something to wait for beside other descriptors (signal.set_wakeup_fd)."""
+
+    def __enter__(self) -> ChildrenEnd:
+        self.ear, self._mouth = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._before = signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        self._wakeup_before = signal.set_wakeup_fd(self._mouth, warn_on_full_buffer=False)
+        return self
+
+    def __exit__(self, *what_happened: object) -> None:
+        signal.set_wakeup_fd(self._wakeup_before)
+        signal.signal(signal.SIGCHLD, self._before)
+        os.close(self.ear)
+        os.close(self._mouth)
+
+    def heard(self) -> None:
+        """Forget what was heard: a look at the children must come after this."""
+        try:
+            while os.read(self.ear, 4096):
+                pass
+        except BlockingIOError:
+            pass
+
+
+def unfit(argv: Sequence[str]) -> str | None:
+    """Why these cannot be the arguments of a program, by what a message is."""
+    for each in argv:
+        if "\0" in each:
+            return "it has a NUL byte, which no argument can have; use --stdin"
+        if len(os.fsencode(each)) > LONGEST_ARGUMENT:
+            return f"it is longer than an argument can be ({LONGEST_ARGUMENT} bytes); use --stdin"
+    return None
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of it."""
+    with memoryview(data) as left:
+        while left:
+            left = left[os.write(descriptor, left) :]

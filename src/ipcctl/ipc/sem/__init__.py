@@ -1,0 +1,1 @@
+"""Counting semaphores that shells share."""

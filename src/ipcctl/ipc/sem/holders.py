@@ -1,0 +1,44 @@
+"""Who holds a semaphore: the kernel keeps no list, so each holder carries a mark in its environment.
+
+    IPCCTL_SEM="ID:PID:SINCE …"     a mark a semaphore; its holder is the process of that PID, others inherited it
+
+A mark is what a process says of itself: one that wipes its environment (or shows another, as some servers do) holds
+its slot without being seen, and one in another PID namespace is not found.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from ...process.procfs import TICKS, argv_of, pids, read, stat_of
+from .mark import VARIABLE
+
+MARK = VARIABLE.encode() + b"="
+
+
+def holders_of(id: int) -> Iterator[dict[str, Any]]:
+    """The holders that are found by their marks: pid, command, since when."""
+    for pid in pids():
+        since = since_of(id, pid)
+        if since is None:
+            continue
+        held_s = time.clock_gettime(time.CLOCK_BOOTTIME) - since
+        yield {"pid": pid, "command": argv_of(pid), "since": time.time() - held_s, "held_s": round(held_s, 3)}
+
+
+def since_of(id: int, pid: int) -> float | None:
+    """Since when a process holds it, in seconds since boot; None where its environment does not say so."""
+    environment = read(f"/proc/{pid}/environ")
+    if not environment or MARK not in environment:
+        return None
+    marks = next((each[len(MARK) :] for each in environment.split(b"\0") if each.startswith(MARK)), b"")
+    found = re.search(rb"(?:^| )%d:%d:([0-9]+\.[0-9]+)(?: |$)" % (id, pid), marks)
+    stat = stat_of(pid) if found else None
+    if not found or not stat or stat.state in "ZX":
+        return None
+    since = float(found[1])
+    # With the PID of one that is gone, a descendant may have inherited its mark: it is younger than that.
+    return since if stat.start_ticks / TICKS <= since else None

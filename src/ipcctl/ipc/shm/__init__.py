@@ -1,0 +1,1 @@
+"""Values in memory that scripts share."""

@@ -93,7 +93,8 @@ def test_an_orphan_has_the_chain_of_its_parents_and_its_end() -> None:
 
 
 def test_an_orphan_ended_by_a_signal_in_its_own_session() -> None:
-    row = orphan_of(report("--left", "wait", "--", *orphaned("os.kill(os.getpid(), 15)", first="import os\nos.setsid()\n")))
+    command = orphaned("os.kill(os.getpid(), 15)", first="import os\nos.setsid()\n")
+    row = orphan_of(report("--left", "wait", "--", *command))
     assert (row["exit_code"], row["signal"], row["ended"]) == (None, "SIGTERM", "ended by SIGTERM")
     assert row["own_session"] is True
 

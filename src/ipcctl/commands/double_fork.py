@@ -14,6 +14,7 @@ from ..report.options import output_options
 from ..report.output import Output
 from ..report.report import Column, Report
 from .arguments import Seconds, Wrapper, needs
+from .running import show
 
 if TYPE_CHECKING:
     from ..process.daemon import Launch
@@ -123,7 +124,7 @@ def command(
     if argv:
         return start(output, argv, **how)
     if not (status or stop):
-        return show(output, jobs)
+        return show(output, "double-fork", jobs=jobs)
     output.open()
     return stopped(output, how["pidfile"], how["grace"]) if stop else asked_after(output, how["pidfile"])
 
@@ -143,16 +144,6 @@ def check_combination(argv: tuple[str, ...], status: bool, stop: bool, pidfile: 
     needs("-- COMMAND or --stop", bool(argv) or stop, "grace")
     needs("-- COMMAND, --status or --stop", bool(argv) or status or stop, "pidfile")
     needs("--ready", click.get_current_context().params["ready"], "timeout")
-
-
-def show(output: Output, jobs: tuple[float, float]) -> int:
-    """Run the demonstration."""
-    from ..demos import demonstrate
-
-    output.open()
-    report = demonstrate("double-fork", jobs=jobs)
-    output.write(report)
-    return HELD if report.ok else NO
 
 
 def start(output: Output, argv: tuple[str, ...], log: str | None, stdout: str | None, stderr: str | None,

@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-from ..errors import HELD, NO, BadInput
+from ..errors import HELD, BadInput
 from ..process.outcome import OUTPUT_COLUMNS, RUN_COLUMNS
 from ..report.options import output_options
 from ..report.output import Output
 from ..report.report import Column, Report
 from .arguments import Seconds, Sizes, Wrapper, needs
-from .running import run_and_report
+from .running import run_and_report, show
 
 RECORD = (Column("copy", "integer", "which of the copies, from 1"), *RUN_COLUMNS, *OUTPUT_COLUMNS)
 COST = (
@@ -66,17 +66,7 @@ def command(output: Output, argv: tuple[str, ...], cost: bool, trials: int, rss:
     needs("the concept alone", not argv and not cost, "trials")
     if cost:
         return measure(output, argv, rss)
-    return run(output, argv, **how) if argv else show(output, trials)
-
-
-def show(output: Output, trials: int) -> int:
-    """Run the demonstration."""
-    from ..demos import demonstrate
-
-    output.open()
-    report = demonstrate("fork", trials=trials)
-    output.write(report)
-    return HELD if report.ok else NO
+    return run(output, argv, **how) if argv else show(output, "fork", trials=trials)
 
 
 def measure(output: Output, argv: tuple[str, ...], rss: list[int] | None) -> int:

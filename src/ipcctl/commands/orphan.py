@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-from ..errors import HELD, NO
+from ..errors import HELD
 from ..report.options import output_options
 from ..report.output import Output
 from ..report.report import Column, Report
 from ..report.sink import say
 from .arguments import Seconds, Wrapper, needs
-from .running import run_and_report
+from .running import run_and_report, show
 
 
 def meant(given: dict[str, Any]) -> str:
@@ -52,19 +52,9 @@ def command(output: Output, argv: tuple[str, ...], subreaper: bool, hold: float 
     needs("-- COMMAND", bool(argv), "left", "timeout", "grace", "fail_on_leak")
     needs("the concept alone", not argv, "subreaper", "hold")
     if not argv:
-        return show(output, subreaper=subreaper, hold_s=hold)
+        return show(output, "orphan", say=lambda line: say(f"ipcctl orphan: {line}"), subreaper=subreaper, hold_s=hold)
     needs("--left wait", how["left"] == "wait", "timeout")
     return run(output, argv, **how)
-
-
-def show(output: Output, **options: Any) -> int:
-    """Run the demonstration."""
-    from ..demos import demonstrate
-
-    output.open()
-    report = demonstrate("orphan", say=lambda line: say(f"ipcctl orphan: {line}"), **options)
-    output.write(report)
-    return HELD if report.ok else NO
 
 
 def run(

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import HELD, NO, BadInput
+from ..errors import HELD, BadInput
 from ..report.options import output_options
 from ..report.output import Output
 from ..report.report import Column
 from .arguments import Seconds, Size, Wrapper, needs
+from .running import show
 
 if TYPE_CHECKING:
     from ..pool.scheduler import Plan
@@ -95,23 +96,19 @@ def command(output: Output, argv: tuple[str, ...], tasks: int, seconds: float, *
     needs("the concept alone", not jobs, "tasks", "seconds")
     if not jobs:
         needs(JOBS, False, *(name for name in how if name != "jobs"))
-        return show(output, how["jobs"], tasks, seconds)
+        return show_workers(output, how["jobs"], tasks, seconds)
     check(**how)
     return run(output, argv, **how)
 
 
-def show(output: Output, workers: str | None, tasks: int, seconds: float) -> int:
+def show_workers(output: Output, workers: str | None, tasks: int, seconds: float) -> int:
     """Run the demonstration."""
-    from ..demos import demonstrate
     from ..pool.processors import slots_of
 
     count = slots_of(workers) if workers not in (None, "0") else None
     if count is not None and count > MOST_WORKERS:
         raise BadInput(f"-j {workers} is too many for the show; give at most {MOST_WORKERS}")
-    output.open()
-    report = demonstrate("pool", workers=count, tasks=tasks, seconds=seconds)
-    output.write(report)
-    return HELD if report.ok else NO
+    return show(output, "pool", workers=count, tasks=tasks, seconds=seconds)
 
 
 CONFLICTS = (("ungroup", "line_buffer"), ("ungroup", "keep_order"), ("ungroup", "tag"), ("ungroup", "capture"),

@@ -21,6 +21,7 @@ from ..report.output import Output
 from ..report.report import Column, Report, Row
 from ..report.sink import say
 from .arguments import Seconds
+from .running import show
 
 MOST_PIDS = 1 << 22  # the kernel's own limit on PIDs (PID_MAX_LIMIT)
 WATCHED = ("table", "json", "jsonl", "csv", "tsv")
@@ -158,7 +159,7 @@ def command(output: Output, states: bool, watch: float | None, **asked: Any) -> 
     """
     check_together(output, states, watch, asked)
     if states:
-        return show(output)
+        return show(output, "ps")
     gc.disable()  # rows have no cycles, and there are thousands of them to be walked in vain
     output.open()
     listing = Listing(output, asked)
@@ -178,16 +179,6 @@ def check_together(output: Output, states: bool, watch: float | None, asked: dic
                 raise BadInput(f"--{one} does not go with {options[other]}; leave one of them out")
     if watch and output.format not in WATCHED:
         raise BadInput(f"--watch does not go with format {output.format}; it goes with: {', '.join(WATCHED)}")
-
-
-def show(output: Output) -> int:
-    """Run the demonstration."""
-    from ..demos import demonstrate
-
-    output.open()
-    report = demonstrate("ps")
-    output.write(report)
-    return HELD if report.ok else NO
 
 
 class Listing:

@@ -1,16 +1,27 @@
-"""What the wrappers have in common: run the user's command, report, and give its status."""
+"""What the subcommands have in common: run the demonstration, or the user's command, report, and give the status."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..errors import HELD, NO
 from ..report.output import Output
 from ..report.report import Report
 from ..report.sink import say
 
 if TYPE_CHECKING:
     from ..process.run import Run
+
+
+def show(output: Output, concept: str, **options: Any) -> int:
+    """Run a concept's demonstration, and write the report; 1 where a check failed."""
+    from ..demos import demonstrate
+
+    output.open()
+    report = demonstrate(concept, **options)
+    output.write(report)
+    return HELD if report.ok else NO
 
 
 def run_and_report(output: Output, concept: str, job: Run, report: Callable[[], Report]) -> None:

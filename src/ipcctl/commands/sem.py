@@ -15,6 +15,7 @@ from ..report.report import Column, Report
 from ..report.sink import say
 from .arguments import Seconds
 from .names import CommandAfterDashes, Concept, ThingName, add_list_and_remove
+from .running import show
 
 if TYPE_CHECKING:
     from ..ipc.sem.semaphore import Semaphore
@@ -65,14 +66,9 @@ def command(output: Output, slots: int, tasks: int) -> int:
     or until the reboot: shells that differ in these variables do not share it. With systemd's RemoveIPC, a user's last
     logout removes it too.
     """
-    from ..demos import demonstrate
-
     if tasks < slots:
         raise BadInput(f"{tasks} tasks cannot be {slots} inside at once; give --tasks at least the number of -n")
-    output.open()
-    report = demonstrate("sem", slots=slots, tasks=tasks)
-    output.write(report)
-    return HELD if report.ok else NO
+    return show(output, "sem", slots=slots, tasks=tasks)
 
 
 @command.command("run", cls=CommandAfterDashes, short_help="Run a command when a slot is free, and hold it so long.")

@@ -15,6 +15,7 @@ from ..report.report import Column
 from ..report.sink import stdout
 from .arguments import Seconds
 from .names import Concept, ThingName, add_list_and_remove
+from .running import show
 
 if TYPE_CHECKING:
     from ..ipc.names import Things
@@ -105,12 +106,7 @@ def command(output: Output, updates: int) -> int:
     is killed at any instant leaves neither a lock nor half a value. They are there until removed, or until the reboot
     (or the last logout, where systemd-logind has RemoveIPC=yes).
     """
-    from ..demos import demonstrate
-
-    output.open()
-    report = demonstrate("shm", updates=updates)
-    output.write(report)
-    return HELD if report.ok else NO
+    return show(output, "shm", updates=updates)
 
 
 item = click.argument("item", type=ItemName(things), metavar="NAME[[INDEX]]")

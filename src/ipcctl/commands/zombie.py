@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-from ..errors import HELD, NO
+from ..errors import HELD
 from ..report.options import output_options
 from ..report.output import Output
 from ..report.report import Column, Report
 from ..report.sink import say
 from .arguments import Seconds, Wrapper, needs
-from .running import run_and_report
+from .running import run_and_report, show
 
 MOST_ZOMBIES = 1000
 STRATEGIES = ("none", "wait", "handler", "double-fork", "ignore")
@@ -60,17 +60,7 @@ def command(
     needs("the concept alone", not argv, "count", "avoid", "hold")
     if argv:
         return run(output, argv, **how)
-    return show(output, count=count, avoid=avoid, hold_s=hold)
-
-
-def show(output: Output, **options: Any) -> int:
-    """Run the demonstration."""
-    from ..demos import demonstrate
-
-    output.open()
-    report = demonstrate("zombie", say=lambda line: say(f"ipcctl zombie: {line}"), **options)
-    output.write(report)
-    return HELD if report.ok else NO
+    return show(output, "zombie", say=lambda line: say(f"ipcctl zombie: {line}"), count=count, avoid=avoid, hold_s=hold)
 
 
 def run(output: Output, argv: tuple[str, ...], longer_than: float, grace: float, fail_on_leak: bool) -> int:

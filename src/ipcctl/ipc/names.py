@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..errors import NO, BadInput, IpcctlError
+from ..process.users import user_name
 
 LONGEST_NAME = 64
 LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
@@ -118,16 +119,6 @@ def is_private(found: os.stat_result) -> bool:
 
 
 ELSEWHERE = "or set IPCCTL_DIR to a directory of your own"
-
-
-def user_name(uid: int) -> str:
-    """The user's name, or the number where nobody has it."""
-    import pwd
-
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 def cannot(what: str, path: str, error: OSError) -> IpcctlError:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -28,6 +27,7 @@ from .procfs import (
     status_of,
 )
 from .terminal import terminal_name
+from .users import user_name
 
 AT = Column("at", "time", "when the system was looked at", shown=False)
 COLUMNS = (
@@ -155,17 +155,6 @@ def effective_user(status: bytes) -> int:
     """The effective user ID in a /proc/PID/status: the second of the four after Uid."""
     at = status.index(b"\nUid:\t")
     return int(status[at + 6 : at + 40].split(None, 2)[1])
-
-
-@functools.cache
-def user_name(uid: int) -> str:
-    """A user's name; the number where there is none (getpwuid(3))."""
-    import pwd
-
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 def total_memory_kib() -> int:

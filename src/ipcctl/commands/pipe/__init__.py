@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
-from ...errors import HELD, NO, BadInput
+from ...errors import HELD, BadInput
 from ...report.options import output_options
 from ...report.output import Output
 from ...report.report import Column, Report
 from ..arguments import Seconds, Size, Sizes, needs
+from ..running import show
 
 MODES = ("cost", "duplex", "meter")
 COST = (
@@ -124,17 +125,7 @@ def command(
         return pass_on(output, stages, **how)
     if stages:
         return run(output, stages, **how)
-    return show(output)
-
-
-def show(output: Output) -> int:
-    """Run the demonstration."""
-    from ...demos import demonstrate
-
-    output.open()
-    report = demonstrate("pipe")
-    output.write(report)
-    return HELD if report.ok else NO
+    return show(output, "pipe")
 
 
 def run(output: Output, stages: tuple[str, ...], **how: Any) -> int:

@@ -15,6 +15,7 @@ from ...report.output import Output
 from ...report.report import Column, Report
 from ...report.sink import say
 from ..names import NAME_COLUMN, Concept, ThingName, add_list_and_remove
+from ..running import show
 
 if TYPE_CHECKING:
     from ...ipc.queue.queues import Queues
@@ -74,12 +75,7 @@ def command(output: Output, maxsize: int, messages: int) -> int:
     with 0. Who is killed before gives back at once what it took, so a message may be seen twice then, and never not
     at all.
     """
-    from ...demos import demonstrate
-
-    output.open()
-    report = demonstrate("queue", maxsize=maxsize, messages=messages)
-    output.write(report)
-    return HELD if report.ok else NO
+    return show(output, "queue", maxsize=maxsize, messages=messages)
 
 
 from . import put  # noqa: E402, F401 - each adds its commands to the group above, in the order of the help

@@ -17,8 +17,8 @@ import pytest
 from semaphores import HOLDING, Names, ending, let_go
 from support import IPCCTL, clean_environment, ipcctl, one_line, report_of, semaphores_in
 
-from ipcctl.ipc.names import user_name
 from ipcctl.ipc.sem import sysv
+from ipcctl.process.users import user_name
 
 
 @pytest.fixture

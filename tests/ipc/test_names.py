@@ -15,6 +15,7 @@ from support import wait_until
 from ipcctl.errors import BadInput, IpcctlError
 from ipcctl.ipc import names
 from ipcctl.ipc.names import NotThere, Place, Refused, Things, checked_name
+from ipcctl.process.users import user_name
 
 
 @pytest.fixture
@@ -180,7 +181,7 @@ def test_rows_have_what_is_wrong_with_a_thing(place: Place) -> None:
     rows = {row["name"]: row for row in Odd(place).rows()}
     assert rows.keys() == {"bad", "good"}
     assert (rows["bad"]["problem"], rows["good"]["created"]) == ("it is not whole", 1.0)
-    assert rows["good"]["owner"] == names.user_name(os.geteuid())
+    assert rows["good"]["owner"] == user_name(os.geteuid())
     os.utime(place.path("good"), (5, 5))
     assert place.facts("good")["last_used"] == 5
     place.used("good")

@@ -331,6 +331,23 @@ def status(stage):
     )
 
 
+def test_a_process_that_another_start_waited_for_has_its_status() -> None:
+    status, observed, reason = found("""
+@demonstration.check("tried.join", "join")
+def join(stage):
+    import multiprocessing
+    context = multiprocessing.get_context("fork")
+    parts = (lambda: os._exit(7), lambda: os.kill(os.getpid(), signal.SIGTERM), lambda: None)
+    processes = []
+    for part in parts:  # each start collects the one before
+        processes.append(context.Process(target=part))
+        processes[-1].start()
+        wait_until_zombie(processes[-1].pid)
+    return Evidence([7 << 8, signal.SIGTERM, 0], [stage.join(each) for each in processes])
+""")
+    assert status == "held", (observed, reason)
+
+
 def test_a_child_that_ends_where_it_was_to_stop_is_noticed() -> None:
     status, observed, _ = found("""
 @demonstration.check("tried.stop", "stop")

@@ -179,9 +179,18 @@ class Stage:
         return wait_status
 
     def join(self, process: BaseProcess) -> int:
-        """process.join(); returns the wait status as the kernel had it, looked at before the join took it away."""
+        """process.join(); returns the wait status as the kernel had it, looked at before the join took it away.
+
+        Starting another Process waits for those that have ended by then: of such a one only the exitcode is left.
+        """
         assert process.pid is not None, "it was not started"
-        wait_status = wait_until_zombie(process.pid)
+        try:
+            wait_status = wait_until_zombie(process.pid)
+        except ChildProcessError:
+            code = process.exitcode
+            if code is None:
+                raise
+            wait_status = code << 8 if code >= 0 else -code
         process.join()
         self.ended(process.pid, wait_status)
         return wait_status

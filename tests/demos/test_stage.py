@@ -337,13 +337,13 @@ def test_a_process_that_another_start_waited_for_has_its_status() -> None:
 def join(stage):
     import multiprocessing
     context = multiprocessing.get_context("fork")
-    parts = (lambda: os._exit(7), lambda: os.kill(os.getpid(), signal.SIGTERM), lambda: None)
+    parts = (lambda: os._exit(7), lambda: os.kill(os.getpid(), signal.SIGKILL), lambda: None)
     processes = []
     for part in parts:  # each start collects the one before
         processes.append(context.Process(target=part))
         processes[-1].start()
         wait_until_zombie(processes[-1].pid)
-    return Evidence([7 << 8, signal.SIGTERM, 0], [stage.join(each) for each in processes])
+    return Evidence([7 << 8, int(signal.SIGKILL), 0], [stage.join(each) for each in processes])
 """)
     assert status == "held", (observed, reason)
 

@@ -33,7 +33,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import LIMITS, CannotStart, Interrupted
-from ..process.outcome import decode
+from ..process.outcome import decode, wait_status_of
 from ..process.prctl import set_child_subreaper
 from ..process.procfs import children_of, stat_of
 from ..process.signals import ENDING, Signals
@@ -399,9 +399,7 @@ def wait_until_zombie(pid: int) -> int:
     """
     seen = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     assert seen is not None  # only WNOHANG returns without a child
-    if seen.si_code == os.CLD_EXITED:
-        return seen.si_status << 8
-    return seen.si_status | (0x80 if seen.si_code == os.CLD_DUMPED else 0)
+    return wait_status_of(seen)
 
 
 def wait_for_state(pid: int, states: str, timeout_s: float | None = None) -> str:

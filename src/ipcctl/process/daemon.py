@@ -9,7 +9,8 @@
       └─► what the kernel says of it now
 
 The first child, which leads the session, stays until all is known: as the parent it can tell how the daemon ended, and
-until it does nobody else is given its PID. When ipcctl ends, by kill -9 too, the first child goes by itself.
+until it waits for it, at the very end, the kernel keeps its record, and gives its PID to nobody else. When ipcctl ends,
+by kill -9 too, the first child goes by itself.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ class Launch:
             told += raw
         if not told:
             return
-        while self._hear():  # it ends now, and lets go of its pidfile
+        while self.wait_status is None and self._hear():  # it ends now, and lets go of its pidfile
             pass
         kind, _, message = told.decode("utf-8", "surrogateescape").partition("\n")
         if kind == EXEC:
@@ -135,7 +136,8 @@ class Launch:
         deadline = None if within_s is None else self._begun + within_s
         session = self.record.session if self.record else 0
         while not ready.ready:
-            found = window.wait([ready.fileno(), self._news], deadline)
+            ended = self.wait_status is not None
+            found = [self._news] if ended else window.wait([ready.fileno(), self._news], deadline)
             ready.receive(session)
             if not found:
                 last = f"; its last word was {ready.message!r}" if ready.message else ""
@@ -144,14 +146,15 @@ class Launch:
                 self._ended_early("before it was ready")
 
     def _see_alive(self, window: Window, alive_for_s: float) -> None:
-        if window.wait([self._news], self._begun + alive_for_s):
+        if self.wait_status is not None or window.wait([self._news], self._begun + alive_for_s):
             self._ended_early(f"within {alive_for_s:g} s")
 
     def _ended_early(self, when: str) -> NoReturn:
         """Raise DidNotStart, with how it ended."""
         from .outcome import decode
 
-        self._hear()
+        if self.wait_status is None:
+            self._hear()
         if self.wait_status is None:
             raise IpcctlError("the process that waits for the daemon was killed; so the daemon was ended")
         code, name, _ = decode(self.wait_status)
@@ -202,6 +205,8 @@ def first_child(plan: Plan, news: int, failure: int, leash: int) -> NoReturn:
         wait_status = ended_with(daemon) if wait_status is None else wait_status
         if wait_status is not None:
             os.write(news, b"%d\n" % wait_status)
+            select.select([leash], [], [])
+            os.waitpid(daemon, 0)
     except OSError as error:
         tell(failure, str(FAILED), LIMITS.get(error.errno or 0) or str(error.strerror))
     finally:
@@ -219,9 +224,11 @@ def ends_of_children() -> int:
 
 
 def ended_with(pid: int) -> int | None:
-    """A child's wait status; None while it lives."""
-    found, wait_status = os.waitpid(pid, os.WNOHANG)
-    return wait_status if found else None
+    """The wait status of a child, which is not waited for yet; None while it lives."""
+    from .outcome import wait_status_of
+
+    found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    return None if found is None else wait_status_of(found)
 
 
 def open_streams(stdout: str, stderr: str) -> list[int]:

@@ -15,12 +15,14 @@ import contextlib
 import multiprocessing
 import os
 import select
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from multiprocessing.pool import AsyncResult, Pool
 from typing import Any
 
 from ..process.procfs import children_of
+from ..process.signals import ENDING
 from .columns import TASK_COLUMNS
 from .stage import DEADLINE_S, Demonstration, Evidence, Gate, Line, Skip, Stage, TooLong, hear, tell, wait_for_state
 
@@ -101,7 +103,7 @@ def a_pool(stage: Stage, workers: int | None) -> Iterator[Tasks]:
     A terminate of a pool that is only just starting may wait for ever for a lock that a worker holds.
     """
     before = set(children_of(os.getpid()))
-    with fork.Pool(workers) as pool:
+    with new_pool(workers) as pool:
         pids = sorted(set(children_of(os.getpid())) - before)
         for number, pid in enumerate(pids, 1):
             stage.took_part(pid, f"worker {number}")
@@ -112,6 +114,18 @@ def a_pool(stage: Stage, workers: int | None) -> Iterator[Tasks]:
             raise
         pool.close()
         pool.join()
+
+
+@contextlib.contextmanager
+def new_pool(workers: int | None) -> Iterator[Pool]:
+    """Pool(workers), which no signal leaves half made: one of its threads would start workers for ever."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        with fork.Pool(workers, signal.pthread_sigmask, (signal.SIG_SETMASK, before)) as pool:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)  # a signal that came meanwhile is acted on here
+            yield pool
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def workers_of(stage: Stage, at_least: int = 1) -> int:

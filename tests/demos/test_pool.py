@@ -17,11 +17,11 @@ SOURCE = (ROOT / "src/ipcctl/demos/pool.py").read_text("utf-8")
 
 # What the statement of each check speaks of, broken in one place: (id, the code, what stands there instead).
 MUTATIONS = [
-    ("default-size", "fork.Pool(workers)", "fork.Pool((os.cpu_count() or 1) + 1)"),
+    ("default-size", "fork.Pool(workers, ", "fork.Pool((os.cpu_count() or 1) + 1, "),
     ("apply-async-returns-at-once", "self.pool.apply_async(task, args, kwds)", "self.pool.apply(task, args, kwds)"),
     ("get-gives-the-result", "number * number", "number + number"),
     ("get-gives-the-result", "return os.getpid(), started", "return os.getppid(), started"),
-    ("workers-are-reused", "fork.Pool(workers)", "fork.Pool(workers, maxtasksperchild=1)"),
+    ("workers-are-reused", "(signal.SIG_SETMASK, before)) as", "(signal.SIG_SETMASK, before), 1) as"),
     ("runs-in-parallel", "with a_pool(stage, workers) as tasks:\n        for number in range(1, 2 * workers + 1)",
      "with a_pool(stage, workers + 1) as tasks:\n        for number in range(1, 2 * workers + 1)"),
     ("runs-in-parallel", "gate=gate.reading)\n        most", "gate=None)\n        most"),

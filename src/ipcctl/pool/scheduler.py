@@ -69,6 +69,9 @@ class Observer:
     def final(self, job: Job, record: JobRecord) -> None:
         """A job's record is final."""
 
+    def given_up(self) -> None:
+        """The pool ends before its time, for a reason that is told elsewhere: what ends now is ended by it."""
+
     def before_output(self) -> None:
         """Something is about to be written."""
 
@@ -126,6 +129,7 @@ class Pool:
                 yield from self._loop()
             except BaseException:
                 self.stopping = self.passer.muted = True
+                self.observer.given_up()
                 self._end_all()
                 raise
             finally:

@@ -20,6 +20,7 @@ from support import (
     clean_environment,
     ipcctl,
     one_line,
+    reap_ended,
     report_of,
     runs,
     started,
@@ -160,6 +161,7 @@ def test_a_stage_that_closes_its_output_and_runs_on() -> None:
 def test_a_background_child_that_holds_the_output_is_waited_for_by_its_reader() -> None:
     done = piped("(read line < /dev/null; sleep 0.1; echo late) & echo early", "cat")
     assert (done.stdout, rows(done)[1]["received_bytes"]) == ("early\nlate\n", 11)
+    wait_until(lambda: reap_ended() or not children(), "the end of the background child")
 
 
 def test_what_the_stages_leave_running_goes_on(tmp_path: Path) -> None:

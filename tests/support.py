@@ -139,6 +139,16 @@ def reap_ended() -> None:
             pass
 
 
+def see_orphans_end() -> None:
+    """Wait for the end of all that finished runs have left to this process, and reap them."""
+
+    def ended() -> bool:
+        reap_ended()
+        return not children()
+
+    wait_until(ended, "the end of what a run has left")
+
+
 def descriptors() -> set[str]:
     """The open descriptors of this process, with what they are."""
     found = set()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import IPCCTL, children, ipcctl, one_line, reap_ended, report_of, runs, started, state_of, wait_until
+from support import IPCCTL, children, ipcctl, one_line, report_of, runs, see_orphans_end, started, state_of, wait_until
 
 TAIL = "seq 20000; exec >&-; tail -n 1 > last"
 
@@ -184,8 +184,7 @@ def test_what_they_leave_running_goes_on_talking(tmp_path: Path) -> None:
     assert (done.returncode, report_of(done, "stderr")["ok"]) == (0, True)
     (tmp_path / "gate").write_text("go\n")
     wait_until(lambda: (tmp_path / "heard").read_text() == "late\n", "what was said late")
-    wait_until(lambda: not any(map(runs, children())), "the end of all that were left")
-    reap_ended()
+    see_orphans_end()
 
 
 def test_who_writes_to_one_that_is_done_is_told_so_and_that_is_no_failure() -> None:

@@ -22,7 +22,7 @@ from support import (
     one_line,
     reap_ended,
     report_of,
-    runs,
+    see_orphans_end,
     started,
     wait_until,
     without_processes,
@@ -160,6 +160,7 @@ def test_a_stage_that_closes_its_output_and_runs_on() -> None:
 
 def test_a_background_child_that_holds_the_output_is_waited_for_by_its_reader() -> None:
     done = piped("(read line < /dev/null; sleep 0.1; echo late) & echo early", "cat")
+    see_orphans_end()  # it lets go of the output before it has ended
     assert (done.stdout, rows(done)[1]["received_bytes"]) == ("early\nlate\n", 11)
     wait_until(lambda: reap_ended() or not children(), "the end of the background child")
 
@@ -172,10 +173,7 @@ def test_what_the_stages_leave_running_goes_on(tmp_path: Path) -> None:
     assert done.returncode == 3
     (tmp_path / "go").write_text("\n")
     wait_until(lambda: (tmp_path / "out").read_text() == "early\nlate\n")
-    wait_until(lambda: not any(map(runs, children())), "the relay that was left ends")
-    for pid in children():
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, 0)
+    see_orphans_end()
 
 
 def test_a_stage_that_is_killed() -> None:

@@ -21,9 +21,9 @@ from support import (
     end_children,
     ipcctl,
     one_line,
-    reap_ended,
     report_of,
     runs,
+    see_orphans_end,
     started,
     wait_until,
     without_processes,
@@ -272,8 +272,7 @@ def test_what_a_daemon_writes_later_is_not_taken_for_another_jobs() -> None:
     script += "while [ -e $0 ]; do :; done;; esac; echo job $1"
     done = ipcctl("pool", "-j1", "--tag", "-q", "--", "sh", "-c", script, flag, ":::", "1", "2")
     assert sorted(done.stdout.splitlines()) == ["1\tjob 1", "1\tlate", "2\tjob 2"]
-    wait_until(lambda: not any(map(runs, children())), "the end of the daemon")
-    reap_ended()
+    see_orphans_end()
 
 
 def test_a_line_longer_than_the_kernel_takes_fails_and_the_others_run() -> None:

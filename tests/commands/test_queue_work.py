@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from queues import Queue, is_watching, own_environment, runner, stat
-from support import children, end_children, ipcctl, one_line, reap_ended, runs, started, wait_until
+from support import end_children, ipcctl, one_line, runs, see_orphans_end, started, wait_until
 
 
 @pytest.fixture
@@ -179,8 +179,7 @@ def test_workers_killed_at_random_moments_do_everything(queue: Queue, env: dict[
             time.sleep(number / 1000)  # any moment
             worker.kill()
     assert queue(*args[1:]).returncode == 0
-    wait_until(lambda: not any(map(runs, children())))
-    reap_ended()
+    see_orphans_end()
     assert set(log(env)) == set(messages)
     assert len(log(env)) <= len(messages) + kills * at_once
     assert figures(queue) == (0, 0, 0, len(messages))

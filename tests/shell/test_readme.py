@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from readme import README, Block, blocks, printed, sessions, shape, shell
-from support import children, reap_ended, runs, wait_until
+from support import see_orphans_end
 
 from ipcctl.cli import COMMANDS
 from ipcctl.errors import MEANINGS
@@ -19,8 +19,7 @@ from ipcctl.report.report import FORMATS
 def adopting(nothing_left_behind: None) -> Iterator[None]:
     """The daemons and orphans of a block fall to this process; they have ended, and are waited for here."""
     yield
-    wait_until(lambda: not any(map(runs, children())), "the end of all that a block started")
-    reap_ended()
+    see_orphans_end()
 
 
 EXAMPLES = [(block, command, stated) for block in blocks("console") for command, stated in sessions(block)]

@@ -20,7 +20,6 @@ from support import (
     clean_environment,
     ipcctl,
     one_line,
-    reap_ended,
     report_of,
     see_orphans_end,
     started,
@@ -162,7 +161,6 @@ def test_a_background_child_that_holds_the_output_is_waited_for_by_its_reader() 
     done = piped("(read line < /dev/null; sleep 0.1; echo late) & echo early", "cat")
     see_orphans_end()  # it lets go of the output before it has ended
     assert (done.stdout, rows(done)[1]["received_bytes"]) == ("early\nlate\n", 11)
-    wait_until(lambda: reap_ended() or not children(), "the end of the background child")
 
 
 def test_what_the_stages_leave_running_goes_on(tmp_path: Path) -> None:

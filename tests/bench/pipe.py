@@ -60,8 +60,9 @@ def pipelines() -> Iterator[Comparison]:
     Between stages that look at their bytes, and where zeros are made and thrown away: there whatever stands between the
     two is seen in full. Pages that are spliced travel on, and do not come back to the writer as those that were read
     do: it needs half as much time again as it does with the shell's pipe at its best, and is never waiting. So the
-    target is missed then; it is reached when the two fight for the shell's one pipe, which is as often, and takes three
-    times as long. No other sizes of pipes and splices, no other pauses and no copy through a small buffer was faster.
+    target is missed then; it is reached when the two fight for the shell's one pipe, as they often do, which takes
+    three times as long. No other sizes of pipes and splices, no other pauses and no copy through a small buffer was
+    faster.
     """
     looking = [python(WRITES, SUMMED_GIB), python(READS, SUMMED_GIB)]
     zeros = [PRODUCER, CONSUMER]

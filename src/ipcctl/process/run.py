@@ -153,8 +153,15 @@ class Run:
                 return
             if info.si_signo != signal.SIGCHLD and self._hand_on(info) and not insisted:
                 insisted, deadline = True, time.monotonic() + self.grace_s
+        self._hear_what_is_pending(signals)
         if self.asked_to_end is not None or not self.leave:
             self._end_all(signals)  # what the command left behind
+
+    def _hear_what_is_pending(self, signals: Signals) -> None:
+        """A signal to us and to the copies may have ended these before we took it: left pending, it would end us."""
+        ending = signals.waited_for & set(ENDING)
+        while ending and (info := signal.sigtimedwait(ending, 0)) is not None:
+            self.asked_to_end = info.si_signo
 
     def _time_is_up(self, signals: Signals, insisted: bool) -> None:
         """The command had its time, or (`insisted`) its grace period after a signal: end the tree."""

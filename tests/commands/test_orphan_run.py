@@ -59,7 +59,7 @@ def orphaned(then: str, first: str = "") -> list[str]:
     """A command whose middle process leaves a child: that does `first`, waits until it is an orphan, does `then`."""
     child = first + UNTIL_ADOPTED + then
     middle = f"import os, subprocess, sys\nchild = subprocess.Popen([sys.executable, '-c', {child!r}], stdout=-1)\n"
-    middle += f"child.stdout.readline()\n{UNTIL_MET}\nuntil_met(os.getpid())\nos._exit(0)"
+    middle += f"child.stdout.readline()\n{UNTIL_MET}\nuntil_met(os.getpid(), child.pid)\nos._exit(0)"
     # The command ends only when the orphan has: its end closes the pipe.
     outer = "import os, subprocess, sys\nreading, writing = os.pipe()\nos.set_inheritable(writing, True)\n"
     outer += f"subprocess.run([sys.executable, '-c', {middle!r}], close_fds=False)\nos.close(writing)\n"

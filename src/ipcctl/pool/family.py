@@ -89,7 +89,10 @@ class Family:
 
 
 class Kin:
-    """How many children this process has, orphans that fell to it among them, told by one read of a file kept open."""
+    """How many children the main thread has, told by one read of a file kept open.
+
+    Orphans that fall to this process are among them; what its other threads started is not, for each has a list.
+    """
 
     def __init__(self) -> None:
         pid = os.getpid()

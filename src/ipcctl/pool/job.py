@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,7 @@ class Job:
     slot: Slot | None = None
     begun = 0.0
     pid: int | None = None  # while it runs
+    by_us = False  # started by the pool's own thread, while it runs
     mark: int | None = None  # what every process of its tree carries
     grace_until: float | None = None  # set while its tree is being ended: then it is killed, again and again
     give_up = 0.0
@@ -57,6 +59,11 @@ class Job:
         self.arguments = arguments
         self.seq = seq
         self.input = arguments[0] if len(arguments) == 1 else shlex.join(arguments)
+
+    def begins(self) -> None:
+        """An attempt begins now."""
+        assert self.record is not None
+        self.record.started, self.begun = round(time.time(), 6), time.monotonic()
 
     @property
     def family(self) -> Family:

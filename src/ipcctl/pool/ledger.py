@@ -40,7 +40,8 @@ class Ledger(Observer):
         record = job.record
         assert record is not None
         if self.keep_events:
-            t_ms = round((time.monotonic() - self._begun) * 1000, 3)
+            at = job.begun if began else time.monotonic()  # of a start made by a thread we hear later
+            t_ms = round((at - self._begun) * 1000, 3)
             what = ("start", job.input) if began else ("end", record.signal or f"exit {record.exit_code}")
             self.events.append(Event(t_ms, record.pid or 0, f"slot {record.slot} job {job.seq}", *what))
         if not began:

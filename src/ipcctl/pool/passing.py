@@ -86,6 +86,15 @@ class Passer:
     def _in_turn(self, job: Job) -> None:
         self._ended.add(job)
         self._count(job, 1)
+        self._pass_on_those_in_turn()
+
+    def left_out(self, job: Job) -> None:
+        """A job that was taken will not be run: nothing waits for it."""
+        if self.in_order:
+            self._waiting.remove(job)
+            self._pass_on_those_in_turn()
+
+    def _pass_on_those_in_turn(self) -> None:
         while self._waiting and self._waiting[0] in self._ended:
             first = self._waiting.popleft()
             self._ended.remove(first)

@@ -71,7 +71,7 @@ class Reporting:
     def _conclude(self, report: Report) -> None:
         report.summary = self.ledger.summary(self.pool)
         report.ok = report.summary["status"] == 0
-        report.events = self.ledger.events
+        report.events = sorted(self.ledger.events, key=lambda event: event.t_ms)
         if self.ledger.failed > MOST_FAILED and self.output.format == "table":
             report.title = f"failed jobs, the first {MOST_FAILED} of {self.ledger.failed}"
 

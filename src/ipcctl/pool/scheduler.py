@@ -5,6 +5,8 @@
        └────────────────────────────────────lines came in
                                             time is up ──────► end the job's whole tree
                                             asked to end ────► end every job's
+
+The first jobs are started here; where there are many, threads start the others (see starter.py).
 """
 
 from __future__ import annotations
@@ -40,6 +42,9 @@ if TYPE_CHECKING:
     from resource import struct_rusage
 
     from ..report.sink import Sink
+    from .starter import Starter
+
+FEW = 50  # jobs: after so many starts, threads make the others
 
 
 class Plan:
@@ -96,7 +101,9 @@ class Pool:
         self._running: dict[int, Job] = {}  # by PID, in the order of their starts
         self._ending: list[Job] = []
         self._again: list[tuple[float, int, Job]] = []  # a heap of retries, by when
-        self._put_back: Job | None = None
+        self._put_back: deque[Job] = deque()
+        self._starter: Starter | None = None
+        self._by_us = 0  # of the running, those that this thread started
         self._short = False  # of processes or descriptors, until something ends
         self._final: deque[JobRecord] = deque()
         self._starts = 0
@@ -106,8 +113,8 @@ class Pool:
 
     @property
     def running(self) -> int:
-        """How many jobs run now."""
-        return len(self._running)
+        """How many jobs run now, or are being started."""
+        return len(self._running) + (self._starter.pending if self._starter else 0)
 
     def run(self) -> Generator[JobRecord, None, None]:
         """Run everything; yields each job's final record as it ends. What is left when it is closed, is ended."""
@@ -124,13 +131,17 @@ class Pool:
             mode = self.plan.mode
             self.slots = Slots(self.plan.slots, mode != "straight", self.wakeup, mode == "lines")
             closing.callback(self.slots.close)
+            closing.callback(self._close_starter)
             adopt_orphans()
             try:
                 yield from self._loop()
             except BaseException:
                 self.stopping = self.passer.muted = True
                 self.observer.given_up()
-                self._end_all()
+                try:
+                    self._hear_of_starts(all_of_them=True)
+                finally:
+                    self._end_all()
                 raise
             finally:
                 self.wall_s = round(time.monotonic() - self.begun, 6)
@@ -148,13 +159,15 @@ class Pool:
             self._wait()
         if self._answered or (self.stopping and self.plan.halt == "now"):
             self._end_all()
+        for job in self._put_back:
+            self.passer.left_out(job)
         for each in tuple(self.slots.streams.values()):  # what is left of those that jobs left behind
             self._read(each)
 
     def _is_over(self) -> bool:
-        if self._running or self._ending or self._final:
+        if self.running or self._ending or self._final:
             return False
-        return self.stopping or (self.feed.exhausted and not self._again and self._put_back is None)
+        return self.stopping or (self.feed.exhausted and not self._again and not self._put_back)
 
     @contextlib.contextmanager
     def _interruptible(self) -> Iterator[None]:
@@ -184,9 +197,8 @@ class Pool:
         return self.why_waiting is None
 
     def _next(self) -> Job | None:
-        if self._put_back is not None:
-            job, self._put_back = self._put_back, None
-            return job
+        if self._put_back:
+            return self._put_back.popleft()
         if self._again and self._again[0][0] <= time.monotonic():
             return heapq.heappop(self._again)[2]
         if self.feed.exhausted or self.passer.backed_up:
@@ -200,7 +212,7 @@ class Pool:
         try:
             slot = self.slots.take()
         except OSError as error:
-            self._put_back = job
+            self._put_back.append(job)
             if error.errno not in LIMITS or not self.slots.no_more():
                 self._cannot(cannot_start(self.plan.template.words[0], error))
             return
@@ -208,19 +220,62 @@ class Pool:
         job.attempts += 1
         self._starts += 1
         argv = self.plan.template.argv(job.arguments, job.seq, slot.number)
-        record = job.record = JobRecord(argv, job.seq, slot.number, job.input, job.attempts)
+        job.record = JobRecord(argv, job.seq, slot.number, job.input, job.attempts)
+        for each in slot.streams if self.plan.tagged else ():
+            each.tag = self.passer.tag(job)
+        if self._starts == FEW:
+            self._starter = self._new_starter()
+        if self._starter is None:
+            self._start_here(job)
+        else:
+            self._starter.send(job)
+
+    def _start_here(self, job: Job) -> None:
+        assert job.slot is not None and job.record is not None
         job.mark = self._marks.set(self._starts)
-        record.started, job.begun = round(time.time(), 6), time.monotonic()
+        job.begins()
         try:
-            job.pid = record.pid = start(argv, slot.actions, self._mask, self._environment)
+            pid = start(job.record.argv, job.slot.actions, self._mask, self._environment)
         except CannotStart as error:
-            self._not_started(job, record, error)
+            self._not_started(job, job.record, error)
             return
-        self._running[job.pid] = job
-        if self.plan.tagged:
-            for each in slot.streams:
-                each.tag = self.passer.tag(job)
+        job.by_us = True
+        self._by_us += 1
+        self._has_started(job, pid)
+
+    def _has_started(self, job: Job, pid: int) -> None:
+        assert job.record is not None
+        job.pid = job.record.pid = pid
+        self._running[pid] = job
         self.observer.attempt(job, True)
+
+    def _new_starter(self) -> Starter | None:
+        """Where slots are several; with a time-out starts are marked, which is for one at a time."""
+        if self.plan.slots == 1 or self.plan.timeout_s is not None:
+            return None
+        from .starter import Starter
+
+        try:
+            return Starter(self._mask, self._environment, self.wakeup.wake)
+        except (AttributeError, OSError, RuntimeError):  # a libc without such a call, no more threads
+            return None
+
+    def _close_starter(self) -> None:
+        if self._starter is not None:
+            self._starter.close()
+
+    def _hear_of_starts(self, all_of_them: bool = False) -> None:
+        """Take the threads' answers; `all_of_them`: wait until none is missing."""
+        if self._starter is None:
+            return
+        for job, pid in self._starter.answers(all_of_them):
+            if pid is None:
+                self._start_here(job)
+                continue
+            self._has_started(job, pid)
+            ended = self._starter.kept(pid)
+            if ended is not None:
+                self._ended(self._running.pop(pid), *ended)
 
     def _not_started(self, job: Job, record: JobRecord, error: CannotStart) -> None:
         """A limit is waited for, while something runs; what no job can start, ends all; else the job has failed."""
@@ -228,8 +283,9 @@ class Pool:
         if error.errno in LIMITS:
             self.slots.give_back(job.slot)
             job.attempts -= 1
-            self._put_back, self._short = job, bool(self._running)
-            if not self._running:
+            self._put_back.append(job)
+            self._short = self.running > 0
+            if not self._short:
                 self._cannot(error)
         elif self.plan.template.fixed_program and error.errno not in (None, errno.E2BIG):
             self.slots.give_back(job.slot)
@@ -252,7 +308,9 @@ class Pool:
                 self._read(stream)
             elif self._watching:
                 self.feed.source.fill()
-        self._reap()
+        self._hear_of_starts()
+        self._collect()
+        self._hear_of_starts()  # of those that had ended before we heard of them
         if self.wakeup.asks > self._answered:
             self._asked_to_end()
         if self._ending or self.plan.timeout_s is not None:
@@ -263,7 +321,7 @@ class Pool:
         descriptor = self.feed.source.descriptor
         wanted = (
             descriptor is not None and not self.stopping and not self.feed.source.ended and not self.why_waiting
-            and not self._short and self._put_back is None and not self.passer.backed_up and self.slots.any_free()
+            and not self._short and not self._put_back and not self.passer.backed_up and self.slots.any_free()
         )  # fmt: skip
         if descriptor is not None and wanted != self._watching:
             self._watching = wanted
@@ -295,24 +353,32 @@ class Pool:
 
     # --- ending
 
-    def _reap(self) -> bool:
-        """Collect every child that has ended, adopted ones too; False when there is none but the spared."""
+    def _collect(self) -> None:
+        """Wait for every child that has ended, adopted ones too."""
         for pid, wait_status, usage in ended_children():
             self._short = False
             job = self._running.pop(pid, None)
             if job is not None:
-                self._ended(job, wait_status, usage)
-            elif self._spared:
+                self._ended(job, wait_status, usage, time.monotonic())
+            elif pid in self._spared:
                 self._spared -= {pid}
+            elif self._starter is not None and self._starter.pending:
+                self._starter.keep(pid, (wait_status, usage, time.monotonic()))
+
+    def _reap(self) -> bool:
+        """Collect what has ended; False when there is no child but the spared."""
+        self._collect()
         return others_are_left(self._spared)
 
-    def _ended(self, job: Job, wait_status: int, usage: struct_rusage) -> None:
-        wall_s = time.monotonic() - job.begun
+    def _ended(self, job: Job, wait_status: int, usage: struct_rusage, at: float) -> None:
         if usage.ru_maxrss > self._floor_kib:  # perhaps we have grown
             self._floor_kib = max(self._floor_kib, (peak_rss_kib() or 0) + PEAK_NOISE_KIB)
         assert job.record is not None
-        job.record.ended(wait_status, usage, wall_s, self._floor_kib)
+        job.record.ended(wait_status, usage, at - job.begun, self._floor_kib)
         job.pid = None
+        self._short = False
+        self._by_us -= job.by_us
+        job.by_us = False
         self.observer.attempt(job, False)
         if job.grace_until is None:  # else all of its tree must have ended
             self._attempt_is_over(job)
@@ -324,7 +390,7 @@ class Pool:
         for stream in slot.streams:
             stream.read()
         self.passer.attempt_ended(job, slot.streams)
-        if self._kin.beside(len(self._running) + len(self._spared)):
+        if self._kin.beside(self._by_us + len(self._spared)):
             self.slots.replace_pipes(slot, self.passer.tag(job))
         self.slots.give_back(slot)
         if not record.succeeded and job.attempts <= self.plan.retries and not self.stopping:
@@ -363,6 +429,7 @@ class Pool:
                 each.grace_until = 0.0
 
     def _end_running(self) -> None:
+        self._hear_of_starts(all_of_them=True)
         for each in self._running.values():
             self._begin_to_end(each)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from .output import Stream
 
 if TYPE_CHECKING:
+    from ..process.posix_spawn import Files
     from .wakeup import Wakeup
 
 RESERVE = 24  # descriptors that are left for everything else
@@ -22,6 +23,7 @@ class Slot:
         self.number = number
         self.streams: list[Stream] = []
         self.actions: list[tuple[int, int, int]] = []
+        self.files: Files | None = None  # the same, prepared for threads that start jobs
 
     def __lt__(self, other: Slot) -> bool:
         return self.number < other.number
@@ -92,6 +94,7 @@ class Slots:
                 self.ended(each)
             raise
         slot.actions = [(os.POSIX_SPAWN_DUP2, self.null, 0)]
+        slot.files = None
         slot.actions += [(os.POSIX_SPAWN_DUP2, each.writing, each.target) for each in slot.streams]
 
     def _stream(self, target: int) -> Stream:

@@ -84,6 +84,11 @@ class Wakeup:
         """Wake for it no more."""
         self.poller.unregister(descriptor)
 
+    def wake(self) -> None:
+        """From another thread: let `wait` return, the one under way or the next."""
+        with contextlib.suppress(BlockingIOError):  # so full that it wakes anyway
+            os.write(self._writing, b"\0")
+
     def wait(self, deadline: float | None = None) -> list[int]:
         """The watched descriptors that can be read, or are at their end; returns when a signal came as well."""
         left_ms = None if deadline is None else max(deadline - time.monotonic(), 0) * 1000

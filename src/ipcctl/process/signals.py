@@ -11,6 +11,10 @@ import signal
 import time
 from collections.abc import Iterable
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ctypes
 
 SIG = signal.Signals
 # What a wrapper hands on. The stops of job control (TSTP, TTIN, TTOU) keep their effect on the wrapper itself.
@@ -52,12 +56,19 @@ def signal_descriptor(numbers: Iterable[int]) -> int:
     """A descriptor that can be read while one of those signals is pending (signalfd(2)). Raises OSError."""
     import ctypes
 
-    word = 8 * ctypes.sizeof(ctypes.c_ulong)
-    mask = (ctypes.c_ulong * (1024 // word))()  # a sigset_t
-    for number in numbers:
-        mask[(number - 1) // word] |= 1 << (number - 1) % word
     libc = ctypes.CDLL(None, use_errno=True)
-    descriptor: int = libc.signalfd(-1, mask, os.O_CLOEXEC | os.O_NONBLOCK)  # SFD_ flags have the same values
+    descriptor: int = libc.signalfd(-1, sigset(numbers), os.O_CLOEXEC | os.O_NONBLOCK)  # SFD_ flags: the same values
     if descriptor < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return descriptor
+
+
+def sigset(numbers: Iterable[int]) -> ctypes.Array[ctypes.c_ulong]:
+    """A sigset_t, as C has it."""
+    import ctypes
+
+    word = 8 * ctypes.sizeof(ctypes.c_ulong)
+    mask = (ctypes.c_ulong * (1024 // word))()
+    for number in numbers:
+        mask[(number - 1) // word] |= 1 << (number - 1) % word
+    return mask

@@ -31,7 +31,8 @@ COLUMNS = (
 )
 # What a name of a process or an argument may be: any bytes but NUL, as surrogateescape decodes them.
 TEXTS = st.binary(max_size=12).map(lambda raw: raw.replace(b"\0", b"").decode("utf-8", "surrogateescape"))
-HOSTILE = ["a,b", 'say "x"', "a\tb", "a\nb", "\\n", "|", "<b>", "&amp;", " x ", "'", "$(id)", "-", "\x1b[31m", "\u202e"]
+HOSTILE = ["a,b", 'say "x"', "a\tb", "a\nb", "\\n", "|", "<b>", "&amp;", " x ", "'", "$(id)", "-"]
+HOSTILE += ["\x01", "\x1b[31m", "\u202e"]
 TEXTS |= st.sampled_from([*HOSTILE, ""])
 ROWS = st.fixed_dictionaries(
     {

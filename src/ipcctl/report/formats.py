@@ -144,13 +144,17 @@ def write_document(report: Report, sink: Sink, columns: Sequence[Column], sectio
             sink.write("\n")
 
 
+class Cell(str):
+    """A cell that is no plain string: one of "\\x01" would make tabulate draw a line instead of its row."""
+
+
 def write_markup(rows: Iterable[Row], columns: Sequence[Column], sink: Sink, markup: str) -> None:
     """One table of raw values."""
     from tabulate import tabulate
 
     turns = [(each.name, exact(each)) for each in columns]
     quote = markdown_cell if markup == "markdown" else str
-    cells = [[quote(turn(row.get(name))) for name, turn in turns] for row in rows]
+    cells = [[Cell(quote(turn(row.get(name)))) for name, turn in turns] for row in rows]
     text = tabulate(
         cells,
         headers=[each.name for each in columns],

@@ -119,6 +119,24 @@ def test_a_transcript_still_to_be_read_when_both_have_ended_is_waited_for() -> N
         assert process.wait() == 143
 
 
+def test_a_signal_as_both_end_gives_up_a_transcript_that_nobody_reads(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "go")
+    commands = ("yes | head -c 200000; exec >&-; read -r _ < go", "cat > /dev/null; touch heard; read -r _ < go")
+    how = ("--transcript", "-", "-q", "--grace", "0.01")
+    with started("pipe", "--duplex", *commands, *how, cwd=tmp_path) as process:
+        go = os.open(tmp_path / "go", os.O_RDWR)
+        wait_until((tmp_path / "heard").exists, "all to be said")
+        pids = children_of(process.pid, 2)
+        process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: state_of(process.pid) == "T", "it to stop")
+        os.write(go, b"A\nB\n")
+        wait_until(lambda: all(state_of(pid) == "Z" for pid in pids), "both to end")
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGCONT)
+        os.close(go)
+        assert process.wait() == 143
+
+
 def children_of(pid: int, count: int) -> list[int]:
     """The children of a process, when there are so many."""
     found = []

@@ -301,6 +301,7 @@ class Duplex(Run):
         while self.transcript is not None and self.transcript.waiting:
             info = signals.wait(deadline)
             if info is None:
+                self._given_up = self.asked_to_end
                 return
             if info.si_signo in ENDING:
                 self._given_up = info.si_signo

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -31,6 +32,19 @@ def test_what_cannot_be_started_is_told_as_before(tmp_path: Path) -> None:
     assert [each[1] for each in told[: len(kinds)]] == [0, None, None, None, None, None, 0]
     assert done.stdout == f"by sh {script}\n\n" * 2
     assert len(rows) == len(given)
+
+
+def test_a_program_that_moves_along_path_is_found_again(tmp_path: Path) -> None:
+    """Where it was found is remembered; here its hundredth job removes it from there."""
+    for place in ("first", "second"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "tool").symlink_to("/bin/sh")
+    env = clean_environment() | {"PATH": f"first:second:{os.environ['PATH']}"}
+    given = "".join(f"{number}\n" for number in range(1, MANY + 1))
+    tool = ["tool", "-c", "[ $1 != 100 ] || rm first/tool; echo $1", "tool"]
+    done = ipcctl("pool", "-j2", "-k", "--", *tool, stdin=None, input=given, cwd=tmp_path, env=env)
+    assert (done.returncode, done.stdout) == (0, given), done.stderr
+    assert not (tmp_path / "first" / "tool").is_symlink()
 
 
 def test_output_is_apart_and_in_order_and_a_record_tells_the_truth() -> None:

@@ -1,4 +1,4 @@
-"""posix_spawnp(3) through ctypes: what the child gets, and what it says where there is none."""
+"""posix_spawn(3) through ctypes: what the child gets, and what it says where there is none."""
 
 from __future__ import annotations
 
@@ -50,3 +50,17 @@ def bit(number: int) -> int:
 def test_what_cannot_be_started_raises(argv: list[str], error: type[Exception]) -> None:
     with pytest.raises(error):
         Spawner([], {}).spawn(argv, Files([]))
+
+
+def test_where_a_program_was_found_is_remembered_and_told_when_it_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    tool = tmp_path / "ipcctl-test-tool"
+    tool.symlink_to("/bin/true")
+    spawner = Spawner([], {})
+    for _ in range(2):
+        assert os.waitpid(spawner.spawn([tool.name], Files([])), 0)[1] == 0
+    tool.unlink()
+    with pytest.raises(FileNotFoundError):
+        spawner.spawn([tool.name], Files([]))

@@ -1,7 +1,7 @@
 """Start jobs beside the loop, in threads: a start waits until the child has its program, and the loop need not.
 
-    the loop ──job──► queue ─┬─► thread: posix_spawnp(3) ─┬──► answers: job, PID ──► the loop, which was woken
-       │                     └─► thread: posix_spawnp(3) ─┘                            ▲
+    the loop ──job──► queue ─┬─► thread: posix_spawn(3) ─┬──► answers: job, PID ──► the loop, which was woken
+       │                     └─► thread: posix_spawn(3) ─┘                            ▲
        └── wait4(2): a child that nobody told of yet ──► kept until its start's answer ┘
 
 A thread blocks all signals: they are the loop's. A child has no Python of ours to run, so that it does not matter what

@@ -1,6 +1,7 @@
-"""posix_spawnp(3) as C has it: while it waits for the child to have its program, other threads of Python go on.
+"""posix_spawn(3) as C has it: while it waits for the child to have its program, other threads of Python go on.
 
-os.posix_spawnp holds the interpreter's lock all that time, which is most of what a short job takes.
+os.posix_spawnp holds the interpreter's lock all that time, which is most of what a short job takes. And where a program
+was found on PATH is remembered, as shells do: each place that has none costs a failed execve(2).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 
 from .signals import sigset
-from .spawn import PUT_BACK, Actions
+from .spawn import PUT_BACK, Actions, found
 
 SETSIGDEF, SETSIGMASK = 0x04, 0x08  # flags in <spawn.h>, the same in glibc and musl
 ROOM = 1024  # bytes, more than any libc's posix_spawnattr_t or posix_spawn_file_actions_t
@@ -41,7 +42,8 @@ class Spawner:
     """
 
     def __init__(self, mask: Iterable[int], environment: Mapping[bytes, bytes]) -> None:
-        self._spawn = ctypes.CDLL(None).posix_spawnp
+        self._spawn = ctypes.CDLL(None).posix_spawn
+        self._program = ("", b"")  # the last one, and where it was found
         self._environment = strings([name + b"=" + value for name, value in environment.items()])
         self._attributes = ctypes.create_string_buffer(ROOM)
         worked(_quick.posix_spawnattr_init(self._attributes))
@@ -55,14 +57,22 @@ class Spawner:
         Raises OSError, and ValueError for a NUL byte inside an argument.
         """
         words = [os.fsencode(each) for each in argv]
-        if not words[0]:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         if any(b"\0" in each for each in words):
             raise ValueError("embedded null byte")
         pid = ctypes.c_int()
-        as_c_has_it = strings(words)
-        worked(self._spawn(ctypes.byref(pid), words[0], files.data, self._attributes, as_c_has_it, self._environment))
+        program, as_c_has_it = self._where(argv[0]), strings(words)
+        worked(self._spawn(ctypes.byref(pid), program, files.data, self._attributes, as_c_has_it, self._environment))
         return pid.value
+
+    def _where(self, name: str) -> bytes:
+        """The file to execute. Raises FileNotFoundError."""
+        known, path = self._program  # read and set at once: other threads do too
+        if name != known:
+            path = os.fsencode(found(name) or "")
+            self._program = name, path
+        if not path:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return path
 
 
 def strings(words: Sequence[bytes]) -> ctypes.Array[ctypes.c_char_p]:

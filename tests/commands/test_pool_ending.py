@@ -312,6 +312,40 @@ def test_where_descriptors_are_scarce_fewer_run_at_once() -> None:
     assert (done.returncode, "limit on open files" in one_line(done.stderr)) == (125, True)
 
 
+def test_pipes_that_jobs_left_behind_hold_are_waited_for() -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (50, 50))
+
+    given = "".join(f"{number}\n" for number in range(60))
+    script = "sleep 0.1 & echo $1"
+    done = ipcctl("pool", "-j4", "-k", "-q", "--", "sh", "-c", script, "x", stdin=None, input=given, preexec_fn=limit)
+    assert (done.returncode, done.stdout, done.stderr) == (0, given, "")
+    see_orphans_end()
+
+
+def test_a_log_that_cannot_be_written_ends_all_and_begins_no_line_that_another_would_be_glued_to(
+    tmp_path: Path,
+) -> None:
+    """The second failure comes while jobs are being ended: one more has something to log, two do not end by TERM."""
+    script = "[ -e go ] && exit; case $1 in 1|3) trap '' TERM;; 2) trap 'exit 3' TERM;; *) exit 0; esac; "
+    script += "while :; do sleep 0.01; done"
+    log = tmp_path / "log"
+    args = ["-j4", "--grace", "0.1", "-q", "--joblog", str(log), "--resume", "--", "sh", "-c", script, "x"]
+    given = "".join(f"{number}\n" for number in range(1, 101))
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+
+    done = ipcctl("pool", *args, stdin=None, input=given, cwd=tmp_path, preexec_fn=limit)
+    assert done.returncode == 125
+    assert f"cannot write the job log '{log}': File too large" in one_line(done.stderr)
+    assert children() == []
+    (tmp_path / "go").touch()
+    assert ipcctl("pool", *args, stdin=None, input=given, cwd=tmp_path).returncode == 0
+    succeeded = [entry["seq"] for entry in entries_of(log) if entry["status"] == 0]
+    assert sorted(succeeded) == list(range(1, 101))
+
+
 SCARCE = """
 import errno, sys
 from ipcctl import cli

@@ -40,6 +40,7 @@ class JobLog:
         self.path = path
         self.entries: list[dict[str, Any]] = []
         self._line = chosen(COLUMNS)
+        self._torn = False  # the last line is: none may follow it
         self._file = self._opened()
         try:
             found, whole = self._read()
@@ -79,11 +80,12 @@ class JobLog:
         os.close(self._file)
 
     def _append(self, value: dict[str, Any]) -> None:
-        line = (to_json(value) + "\n").encode()
+        line = b"" if self._torn else (to_json(value) + "\n").encode()
         try:
             while line:
                 line = line[os.write(self._file, line) :]
         except OSError as error:
+            self._torn = True
             raise OutputFailed(f"cannot write the job log {self.path!r}: {error.strerror}; free some space") from None
 
     def _opened(self) -> int:

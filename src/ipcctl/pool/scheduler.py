@@ -213,7 +213,9 @@ class Pool:
             slot = self.slots.take()
         except OSError as error:
             self._put_back.append(job)
-            if error.errno not in LIMITS or not self.slots.no_more():
+            some_will_come = self.running > 0 or self.slots.some_are_left
+            self._short = error.errno in LIMITS and self.slots.no_more() and some_will_come
+            if not self._short:
                 self._cannot(cannot_start(self.plan.template.words[0], error))
             return
         job.slot = slot
@@ -349,6 +351,7 @@ class Pool:
         if stream.line_buffered:
             self.passer.came(stream, at_end=closed)
         if closed:
+            self._short = False
             self.slots.ended(stream)
 
     # --- ending
@@ -384,6 +387,14 @@ class Pool:
             self._attempt_is_over(job)
 
     def _attempt_is_over(self, job: Job) -> None:
+        """Be done with it. Where all is given up for what cannot be written, that may fail again and is no matter."""
+        try:
+            self._settle(job)
+        except IpcctlError:
+            if not self.passer.muted:
+                raise
+
+    def _settle(self, job: Job) -> None:
         """Take its output, free its slot, and run it again or be done with it."""
         slot, record = job.slot, job.record
         assert slot is not None and record is not None
@@ -391,7 +402,7 @@ class Pool:
             stream.read()
         self.passer.attempt_ended(job, slot.streams)
         if self._kin.beside(self._by_us + len(self._spared)):
-            self.slots.replace_pipes(slot, self.passer.tag(job))
+            self.slots.leave_pipes(slot, self.passer.tag(job))
         self.slots.give_back(slot)
         if not record.succeeded and job.attempts <= self.plan.retries and not self.stopping:
             self.retried += 1

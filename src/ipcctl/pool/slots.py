@@ -48,8 +48,10 @@ class Slots:
         return bool(self._free) or self._made < self.most
 
     def take(self) -> Slot:
-        """The lowest free slot. Raises OSError (EMFILE, ENFILE) where there is no descriptor left for a new one."""
+        """The lowest free slot. Raises OSError (EMFILE, ENFILE) where there is no descriptor left for its pipes."""
         if self._free:
+            if self.piped and not self._free[0].streams:
+                self._pipe(self._free[0])
             return heapq.heappop(self._free)
         slot = Slot(self._made + 1)
         self._pipe(slot)
@@ -65,12 +67,17 @@ class Slots:
         self.most = self._made
         return self._made > 0
 
-    def replace_pipes(self, slot: Slot, tag: bytes) -> None:
+    def leave_pipes(self, slot: Slot, tag: bytes) -> None:
         """Somebody else holds on to the pipes: they stay with him, and are read to their end, line by line."""
         for stream in slot.streams:
             stream.leave()
             stream.tag = tag
-        self._pipe(slot)
+        slot.streams = []
+
+    @property
+    def some_are_left(self) -> bool:
+        """Whether pipes are still held by somebody whom a job left behind."""
+        return any(stream.writing < 0 for stream in self.streams.values())
 
     def ended(self, stream: Stream) -> None:
         """The last one who held on to a left pipe has closed it."""
@@ -92,6 +99,7 @@ class Slots:
         except OSError:
             for each in slot.streams:
                 self.ended(each)
+            slot.streams = []
             raise
         slot.actions = [(os.POSIX_SPAWN_DUP2, self.null, 0)]
         slot.files = None

@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from support import become_subreaper, descriptors, end_children, end_semaphores
 
 
 def pytest_configure() -> None:
     become_subreaper()
+    # A busy machine is slow, and no example is wrong for it; the rest is as it is here, or where CI is set.
+    settings.register_profile("busy", settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]))
+    settings.load_profile("busy")
 
 
 @pytest.fixture(autouse=True)

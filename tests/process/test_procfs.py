@@ -8,6 +8,7 @@ import signal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import wait_until
 
 from ipcctl.process import procfs
 from ipcctl.process.procfs import (
@@ -45,8 +46,14 @@ def test_the_record_of_this_process_is_what_the_kernel_tells_it_by_other_means()
     assert (stat.ppid, stat.pgrp, stat.session) == (os.getppid(), os.getpgrp(), os.getsid(0))
     assert stat.nice == os.getpriority(os.PRIO_PROCESS, 0)
     assert stat.state == "R"
-    assert stat.threads == len(os.listdir("/proc/self/task"))
+    wait_until(threads_agree, "a thread of an earlier test to be gone wholly")
     assert not stat.in_kernel
+
+
+def threads_agree() -> bool:
+    """Whether the record has as many threads as are listed."""
+    stat = procfs.stat_of(os.getpid())
+    return stat is not None and stat.threads == len(os.listdir("/proc/self/task"))
 
 
 def test_nobody_is_none() -> None:

@@ -46,7 +46,7 @@ ROWS = st.fixed_dictionaries(
 )
 Rows = list[dict[str, Any]]
 each_example = settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 

@@ -9,10 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-from support import IPCCTL, ipcctl, report_of
-
-NOBODY = 65534
+from support import ipcctl, report_of
 
 
 def start(*args: str, **how: Any) -> dict[str, Any]:
@@ -77,16 +74,3 @@ def descriptors_of(pid: int) -> dict[int, str]:
 def python(code: str) -> list[str]:
     """A command that runs Python code."""
     return [sys.executable, "-c", code]
-
-
-def as_nobody(*args: str, **how: Any) -> Any:
-    """Run ipcctl as an unprivileged user; skips where that user may not run it, or we may not become it."""
-    how |= {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
-    how.setdefault("cwd", "/")
-    try:
-        done = ipcctl(*args, **how)
-    except PermissionError:
-        pytest.skip(f"the unprivileged user may not run {IPCCTL}")
-    if "ModuleNotFoundError" in done.stderr:
-        pytest.skip(f"the unprivileged user may not read what {IPCCTL} imports")
-    return done

@@ -15,10 +15,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 IPCCTL = str(Path(sys.executable).parent / "ipcctl")
 ROOT = Path(__file__).parent.parent
 DEADLINE_S = 30.0  # for what takes milliseconds, on a machine in great need
 PR_SET_CHILD_SUBREAPER = 36
+NOBODY = 65534
 
 
 def clean_environment(**changes: str | None) -> dict[str, str]:
@@ -81,12 +84,27 @@ def wait_until(happened: Callable[[], Any], what: str = "") -> Any:
     return found
 
 
-def without_processes() -> None:
-    """For preexec_fn: a limit on processes that leaves none; it does not bind root, who becomes another for it."""
-    if os.getuid() == 0:
-        os.setgid(65534)
-        os.setuid(65534)
-    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+def as_nobody(*args: str, **how: Any) -> Any:
+    """Run ipcctl as an unprivileged user; skips where that user may not run it, or we may not become it."""
+    how |= {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
+    how.setdefault("cwd", "/")
+    try:
+        done = ipcctl(*args, **how)
+    except PermissionError:
+        pytest.skip(f"the unprivileged user may not run {IPCCTL}")
+    if "ModuleNotFoundError" in done.stderr:
+        pytest.skip(f"the unprivileged user may not read what {IPCCTL} imports")
+    return done
+
+
+def limited(limit: int, most: int) -> Callable[[], None]:
+    """For preexec_fn: a limit of setrlimit(2), such as RLIMIT_NOFILE."""
+    return lambda: resource.setrlimit(limit, (most, most))
+
+
+def without_processes(*args: str) -> Any:
+    """Run ipcctl where it may start no process; that does not bind root, and so it is as an unprivileged user."""
+    return as_nobody(*args, preexec_fn=limited(resource.RLIMIT_NPROC, 0))
 
 
 def state_of(pid: int) -> str:

@@ -35,6 +35,13 @@ LIMITS = {
     errno.ENFILE: "the system's limit on open files is reached (fs.file-max); raise it",
 }
 
+# Of room for a file.
+NO_ROOM = {
+    errno.ENOSPC: "the file system is full; free some space",
+    errno.EDQUOT: "the quota of the file system is used up; free some space",
+    errno.EFBIG: "the limit on the size of files is reached (ulimit -f); raise it",
+}
+
 
 class IpcctlError(Exception):
     """Something a user, a file or the kernel caused: told in one line, and it sets the exit status."""

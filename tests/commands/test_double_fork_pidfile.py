@@ -14,8 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemons import NOBODY, as_nobody, end, is_running, python, reap_all, start, stat_fields, stop
-from support import DEADLINE_S, IPCCTL, children, clean_environment, ipcctl, one_line, report_of, runs, wait_until
+from daemons import end, is_running, python, reap_all, start, stat_fields, stop
+from support import (
+    DEADLINE_S,
+    IPCCTL,
+    NOBODY,
+    as_nobody,
+    children,
+    clean_environment,
+    ipcctl,
+    one_line,
+    report_of,
+    runs,
+    wait_until,
+)
 
 SLEEP = ("--", "sleep", "1000")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do that")

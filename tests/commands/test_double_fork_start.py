@@ -13,12 +13,13 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-from daemons import NOBODY, as_nobody, descriptors_of, end, is_running, python, reap_all, start, stat_fields, status_of
+from daemons import descriptors_of, end, is_running, python, reap_all, start, stat_fields, status_of
 from support import (
     IPCCTL,
+    NOBODY,
+    as_nobody,
     children,
     clean_environment,
     ipcctl,
@@ -27,6 +28,7 @@ from support import (
     runs,
     started,
     wait_until,
+    without_processes,
 )
 
 SLEEP = ("--", "sleep", "1000")
@@ -528,8 +530,7 @@ def test_a_pidfile_that_cannot_be_written_is_none(tmp_path: Path) -> None:
 
 
 def test_a_limit_on_processes_is_named() -> None:
-    limit: Any = lambda: resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))  # noqa: E731
-    done = as_nobody("double-fork", *SLEEP, preexec_fn=limit)
+    done = without_processes("double-fork", *SLEEP)
     assert done.returncode == 125
     assert "limit on processes" in one_line(done.stderr)
 

@@ -7,7 +7,6 @@ import itertools
 import os
 import pty
 import re
-import resource
 import signal
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ IDS = [
     "double-fork.detached",
 ]
 SOURCE = (ROOT / "src/ipcctl/demos/double_fork.py").read_text("utf-8")
-NOBODY = 65534
 
 WAIT = "    reaped, wait_status = os.waitpid(first, 0)\n"
 SECOND_FORK = "                    grandchild = os.fork()\n"
@@ -125,39 +123,6 @@ def test_every_check_has_a_mutation() -> None:
 @pytest.mark.parametrize("check", IDS)
 def test_a_check_stands_alone(check: str) -> None:
     assert run_alone(check, SOURCE).startswith("held "), check
-
-
-def as_nobody(**how: Any) -> Any:
-    """Run it as an unprivileged user; skips where that user may not read it, or we may not become it."""
-    how |= {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
-    try:
-        done = ipcctl("double-fork", "-f", "json", cwd="/", **how)
-    except PermissionError:
-        pytest.skip(f"the unprivileged user may not run {IPCCTL}")
-    if "ModuleNotFoundError" in done.stderr:
-        pytest.skip(f"the unprivileged user may not read what {IPCCTL} imports")
-    return done
-
-
-def test_every_check_holds_for_an_ordinary_user() -> None:
-    done = as_nobody()
-    assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    assert {each["status"] for each in report_of(done)["checks"]} == {"held"}
-
-
-def test_at_a_limit_on_processes_checks_are_skipped_with_the_remedy() -> None:
-    done = as_nobody(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NPROC, (0, 0)))
-    checks = report_of(done)["checks"]
-    assert {each["status"] for each in checks} == {"skipped"}
-    assert all("ulimit -u" in each["reason"] for each in checks)
-
-
-@pytest.mark.parametrize("descriptors", [8, 12, 16])
-def test_with_few_descriptors_what_cannot_be_made_is_skipped(descriptors: int) -> None:
-    limits = (descriptors, descriptors)
-    done = ipcctl("double-fork", "-f", "json", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limits))
-    assert {each["status"] for each in report_of(done)["checks"]} <= {"held", "skipped"}, done.stdout
-    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_it_holds_on_a_terminal_too() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import signal
 import subprocess
 from pathlib import Path
@@ -47,7 +46,6 @@ IDS = [
     "fork.Process-daemon",
 ]
 SOURCE = (ROOT / "src/ipcctl/demos/fork.py").read_text("utf-8")
-NOBODY = 65534
 TRIALS = 7
 
 # What the statement of each check speaks of, broken in one place: (id, the code, what stands there instead).
@@ -216,44 +214,6 @@ def test_every_check_has_a_mutation() -> None:
 @pytest.mark.parametrize("check", IDS)
 def test_a_check_stands_alone(check: str) -> None:
     assert run_alone(check, SOURCE, trials=3).startswith("held "), check
-
-
-def as_nobody(**how: Any) -> Any:
-    """Run `ipcctl fork` as an unprivileged user; skips where that user may not read it, or we may not become it."""
-    how |= {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
-    try:
-        done = ipcctl("fork", "-f", "json", cwd="/", **how)
-    except PermissionError:
-        pytest.skip(f"the unprivileged user may not run {IPCCTL}")
-    if "ModuleNotFoundError" in done.stderr:
-        pytest.skip(f"the unprivileged user may not read what {IPCCTL} imports")
-    return done
-
-
-def test_every_check_holds_for_an_ordinary_user() -> None:
-    done = as_nobody()
-    assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    assert [(each["id"], each["status"]) for each in report_of(done)["checks"]] == [(id, "held") for id in IDS]
-
-
-def test_at_a_limit_on_processes_checks_are_skipped_with_the_remedy() -> None:
-    done = as_nobody(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NPROC, (0, 0)))
-    checks = report_of(done)["checks"]
-    assert {each["status"] for each in checks} == {"skipped"}
-    assert all("ulimit -u" in each["reason"] for each in checks)
-    assert done.stderr == ""
-
-
-@pytest.mark.parametrize("descriptors", [8, 12, 16])
-def test_with_few_descriptors_what_cannot_be_made_is_skipped(descriptors: int) -> None:
-    limits = (descriptors, descriptors)
-    done = ipcctl("fork", "-f", "json", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limits))
-    checks = report_of(done)["checks"]
-    assert {each["status"] for each in checks} <= {"held", "skipped"}, checks
-    reasons = [each["reason"] for each in checks if each["status"] == "skipped"]
-    assert all("ulimit -n" in each for each in reasons)
-    assert reasons or descriptors > 8
-    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_buffering_and_warnings_asked_for_by_the_environment_change_nothing() -> None:

@@ -333,6 +333,10 @@ def only_relatives(stage: Stage) -> Evidence:
     stage.closing(reading)
     try:
         number = fcntl.fcntl(writing, fcntl.F_DUPFD_CLOEXEC, NUMBER)
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # so fcntl(2) says that no descriptor may have that number
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE)) from None
+        raise
     finally:
         os.close(writing)
     stage.closing(number)

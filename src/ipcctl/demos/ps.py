@@ -212,7 +212,11 @@ def spin(ready: Callable[[], None]) -> None:
 
 def uninterruptible(kept: contextlib.ExitStack) -> int:
     """it waits for its vfork child (posix_spawn), which waits for somebody at the other end of a FIFO"""
-    fifo = os.path.join(kept.enter_context(tempfile.TemporaryDirectory(prefix="ipcctl-")), "fifo")
+    try:
+        directory = kept.enter_context(tempfile.TemporaryDirectory(prefix="ipcctl-"))
+    except FileNotFoundError as error:  # none that a file could be written in
+        raise Skip(f"{error.strerror}; name one that may be written to in TMPDIR") from None
+    fifo = os.path.join(directory, "fifo")
     os.mkfifo(fifo)
 
     def spawn(ready: Callable[[], None]) -> None:

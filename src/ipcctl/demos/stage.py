@@ -32,7 +32,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import LIMITS, CannotStart, Interrupted
+from ..errors import LIMITS, NO_ROOM, CannotStart, Interrupted
 from ..process.outcome import decode, wait_status_of
 from ..process.prctl import set_child_subreaper
 from ..process.procfs import children_of, stat_of
@@ -263,8 +263,8 @@ def told(error: Exception, id: str, statement: str) -> Check:
     """What an error in a check comes to: skipped where the machine does not let us make it, else failed."""
     if isinstance(error, Skip):
         return Check(id, statement, "", "", "skipped", str(error))
-    if isinstance(error, OSError) and error.errno in LIMITS:
-        return Check(id, statement, "", "", "skipped", f"{error.strerror}: {LIMITS[error.errno]}")
+    if isinstance(error, OSError) and (remedy := (LIMITS | NO_ROOM).get(error.errno or 0)):
+        return Check(id, statement, "", "", "skipped", f"{error.strerror}: {remedy}")
     if isinstance(error, CannotStart):
         return Check(id, statement, "", "", "skipped", str(error))
     what = f"{type(error).__name__}: {error}"

@@ -34,7 +34,8 @@ def rows_of_costs(sizes: Sequence[int] | None = None) -> Iterator[dict[str, Any]
         try:
             yield from measured_apart(__name__, size)
         except IpcctlError as error:
-            what = f"cannot measure with {size} bytes in the parent: {error}; give a smaller --rss"
+            remedy = "; give a smaller --rss" if size else ""
+            what = f"cannot measure with {size} bytes in the parent: {error}{remedy}"
             raise IpcctlError(what) from None
 
 

@@ -79,6 +79,16 @@ def test_the_transcript_is_in_the_order_of_the_conversation(tmp_path: Path) -> N
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d", said[0]["time"])
 
 
+def test_what_was_said_to_one_who_has_gone_is_in_the_transcript(tmp_path: Path) -> None:
+    """More than all pipes and the relay hold, of which B reads a byte."""
+    a = "trap '' PIPE; head -c 1000000 /dev/zero 2> /dev/null; true"
+    done = duplex(a, "head -c 1 > /dev/null", "--transcript", "said", cwd=tmp_path)
+    said = sum(each["said_bytes"] for each in lines(tmp_path / "said"))
+    sent, answered = (row["sent_bytes"] for row in report_of(done, "stderr")["rows"])
+    assert (done.returncode, answered) == (0, 0)
+    assert 100_000 < said == sent < 1_000_000
+
+
 def test_a_transcript_that_cannot_be_opened_is_told_before_anything_runs(tmp_path: Path) -> None:
     done = duplex("touch ran", "true", "--transcript", "no/such", cwd=tmp_path)
     assert done.returncode == 2

@@ -93,8 +93,11 @@ class Way(Link):
         return super().allowed()
 
     def count(self) -> None:
-        """Settle what was sent and received; the descriptors are open still."""
-        self.sent_bytes = self.moved_bytes + len(self._held) + waiting_bytes(self.source)
+        """Settle what was sent and received, the descriptors open still; what nobody is left to hear was said, too."""
+        unheard = waiting_bytes(self.source)
+        if self.note is not None and self.ended == READER_GONE and unheard:
+            self.note(self.name, read_some(self.source, unheard))
+        self.sent_bytes = self.moved_bytes + len(self._held) + unheard
         self.received_bytes = self.moved_bytes - (waiting_bytes(self.sink) if self.ended == READER_GONE else 0)
 
     def _pass_on(self, most: int) -> int:

@@ -125,14 +125,14 @@ def become_subreaper() -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def children() -> list[int]:
-    """The children of this process, zombies too."""
-    me = str(os.getpid()).encode()
+def children(of: int | None = None) -> list[int]:
+    """The children of a process, or of this one; zombies too."""
+    parent = str(of or os.getpid()).encode()
     found = []
     for name in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # it ended meanwhile
             raw = Path(f"/proc/{name}/stat").read_bytes()
-            if raw.rpartition(b") ")[2].split()[1] == me:
+            if raw.rpartition(b") ")[2].split()[1] == parent:
                 found.append(int(name))
     return found
 

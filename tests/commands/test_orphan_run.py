@@ -181,7 +181,7 @@ def test_left_wait_waits_until_they_end() -> None:
         with started("orphan", "-f", "json", "--left", "wait", "--", "sh", "-c", script, fifo) as process:
             with open(fifo, "w") as gate:  # opens once the orphan does
                 # From then on it has been seen: what lives for less than a look takes is counted, and no more.
-                wait_until(lambda: len(children_of(process.pid)) == 1 and state_of(process.pid) == "S", "one left")
+                wait_until(lambda: len(children(process.pid)) == 1 and state_of(process.pid) == "S", "one left")
                 gate.write("go\n")
             err = process.communicate()[1]
     finally:
@@ -384,22 +384,10 @@ def test_as_pid_1_it_hands_signals_on(namespace: list[str], number: signal.Signa
     command = [*namespace, IPCCTL, "orphan", "-q", "--", *python(CATCHES.format(int(number)))]
     with subprocess.Popen(command, env=clean_environment(), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stdout.readline() == "up\n"
-        (pid_1,) = children_of(process.pid)
+        (pid_1,) = children(process.pid)
         os.kill(pid_1, number)
         process.communicate()
     assert process.returncode == 9
-
-
-def children_of(pid: int) -> list[int]:
-    """The children of a process."""
-    found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if parent_of(int(name)) == pid:
-                found.append(int(name))
-        except OSError:
-            pass
-    return found
 
 
 def test_a_proc_of_another_namespace_is_said(namespace: list[str]) -> None:

@@ -80,13 +80,13 @@ def test_the_transcript_is_in_the_order_of_the_conversation(tmp_path: Path) -> N
 
 
 def test_what_was_said_to_one_who_has_gone_is_in_the_transcript(tmp_path: Path) -> None:
-    """More than all pipes and the relay hold, of which B reads a byte."""
+    """More than both pipes hold, of which B reads a byte."""
     a = "trap '' PIPE; head -c 1000000 /dev/zero 2> /dev/null; true"
     done = duplex(a, "head -c 1 > /dev/null", "--transcript", "said", cwd=tmp_path)
     said = sum(each["said_bytes"] for each in lines(tmp_path / "said"))
     sent, answered = (row["sent_bytes"] for row in report_of(done, "stderr")["rows"])
     assert (done.returncode, answered) == (0, 0)
-    assert 100_000 < said == sent < 1_000_000
+    assert 0 < said == sent < 1_000_000
 
 
 def test_a_transcript_that_cannot_be_opened_is_told_before_anything_runs(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_transcript_that_ends_early_ends_nothing_else(tmp_path: Path) -> None:
 
 def test_whoever_does_not_read_the_transcript_holds_up_no_signal() -> None:
     with started("pipe", "--duplex", "yes", "cat > /dev/null", "--transcript", "-", "-q", "--grace", "0") as process:
-        pids = wait_until(lambda: children_of(process.pid, 2), "both to be started")
+        pids = wait_until(lambda: both_of(process.pid), "both to be started")
         wait_until(lambda: state_of(process.pid) == "S" and all(state_of(pid) == "S" for pid in pids), "all asleep")
         process.send_signal(signal.SIGTERM)
         assert process.wait() == 143
@@ -119,12 +119,12 @@ def test_whoever_does_not_read_the_transcript_holds_up_no_signal() -> None:
 def test_a_transcript_still_to_be_read_when_both_have_ended_is_waited_for() -> None:
     commands = ("yes | head -c 200000; exec >&-", "cat > /dev/null")
     with started("pipe", "--duplex", *commands, "--transcript", "-", "-q") as process:
-        wait_until(lambda: select.select([process.stdout], [], [], 0)[0] and not children_of(process.pid, 1), "both")
+        wait_until(lambda: select.select([process.stdout], [], [], 0)[0] and not children(process.pid), "both")
         out, err = process.communicate()
         assert (process.returncode, err) == (0, "")
         assert sum(json.loads(line)["said_bytes"] for line in out.splitlines()) == 200000
     with started("pipe", "--duplex", *commands, "--transcript", "-", "-q") as process:
-        wait_until(lambda: select.select([process.stdout], [], [], 0)[0] and not children_of(process.pid, 1), "both")
+        wait_until(lambda: select.select([process.stdout], [], [], 0)[0] and not children(process.pid), "both")
         process.send_signal(signal.SIGTERM)
         assert process.wait() == 143
 
@@ -136,7 +136,7 @@ def test_a_signal_as_both_end_gives_up_a_transcript_that_nobody_reads(tmp_path: 
     with started("pipe", "--duplex", *commands, *how, cwd=tmp_path) as process:
         go = os.open(tmp_path / "go", os.O_RDWR)
         wait_until((tmp_path / "heard").exists, "all to be said")
-        pids = children_of(process.pid, 2)
+        pids = both_of(process.pid)
         process.send_signal(signal.SIGSTOP)
         wait_until(lambda: state_of(process.pid) == "T", "it to stop")
         os.write(go, b"A\nB\n")
@@ -147,16 +147,10 @@ def test_a_signal_as_both_end_gives_up_a_transcript_that_nobody_reads(tmp_path: 
         assert process.wait() == 143
 
 
-def children_of(pid: int, count: int) -> list[int]:
-    """The children of a process, when there are so many."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            if stat.read_bytes().rpartition(b") ")[2].split()[1] == str(pid).encode():
-                found.append(int(stat.parent.name))
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return found if len(found) >= count else []
+def both_of(pid: int) -> list[int]:
+    """The two sides of a conversation, once both are there."""
+    found = children(pid)
+    return found if len(found) == 2 else []
 
 
 STALLS = [
@@ -248,7 +242,7 @@ def test_time_is_up_for_both() -> None:
 def test_a_signal_ends_both_and_nothing_is_left(number: signal.Signals) -> None:
     commands = ("sleep 1000 & cat", "sh -c 'cat; :' | cat")
     with started("pipe", "--duplex", *commands, "-q", start_new_session=True) as process:
-        wait_until(lambda: children_of(process.pid, 2), "both to be started")
+        wait_until(lambda: both_of(process.pid), "both to be started")
         os.killpg(process.pid, number)
         assert process.communicate() == ("", "")
     assert process.returncode == 128 + number
@@ -259,13 +253,14 @@ def test_stopped_and_disturbed_it_loses_no_byte(tmp_path: Path) -> None:
     content = random.Random(2).randbytes(8 << 20)
     (tmp_path / "content").write_bytes(content)
     with started("pipe", "--duplex", "cat content & exec cat > back", "cat", "-q", cwd=tmp_path) as process:
-        wait_until(lambda: children_of(process.pid, 2) or process.poll() is not None, "both to be started")
+        wait_until(lambda: both_of(process.pid) or process.poll() is not None, "both to be started")
         for _ in range(300):
             for number in (signal.SIGWINCH, signal.SIGSTOP, signal.SIGCONT):
                 process.send_signal(number)
             os.sched_yield()
         assert process.wait() == 0
     assert (tmp_path / "back").read_bytes() == content
+    see_orphans_end()  # what wrote the content has no parent since the other cat ended, and may be ending still
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from support import become_subreaper, descriptors, end_children, end_semaphores
 
 def pytest_configure() -> None:
     become_subreaper()
+    # In the background of a script, or under nohup, some are ignored, and would be by all that is started here.
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:  # these by the interpreter itself
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     # A busy machine is slow, and no example is wrong for it; the rest is as it is here, or where CI is set.
     settings.register_profile("busy", settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]))
     settings.load_profile("busy")

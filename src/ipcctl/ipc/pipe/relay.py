@@ -32,7 +32,7 @@ AT_ONCE = PIPE_BYTES  # the most that one splice moves
 PASSES = 16  # splices of one link before the others have their turn
 # Where bytes come in bulk, the relay lets them gather for a moment, while writer and reader work on: woken for each
 # page it would cost more than it moves. The pipes hold more than passes meanwhile; where they are small it never is so.
-MUCH, PAUSE_S = 1 << 18, 0.0001
+MUCH, PAUSE_S = 1 << 18, 0.00015
 NON_BLOCKING = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
 COPIED_AT_ONCE = 1 << 17
 # What may be written where poll(2) says so, and does not block: any amount to a file, PIPE_BUF to a pipe, and to a

@@ -50,7 +50,6 @@ class Job:
     slot: Slot | None = None
     begun = 0.0
     pid: int | None = None  # while it runs
-    by_us = False  # started by the pool's own thread, while it runs
     mark: int | None = None  # what every process of its tree carries
     grace_until: float | None = None  # set while its tree is being ended: then it is killed, again and again
     give_up = 0.0

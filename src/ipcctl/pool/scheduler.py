@@ -103,7 +103,7 @@ class Pool:
         self._again: list[tuple[float, int, Job]] = []  # a heap of retries, by when
         self._put_back: deque[Job] = deque()
         self._starter: Starter | None = None
-        self._by_us = 0  # of the running, those that this thread started
+        self._ours: set[int] = set()  # of the running, those that this thread started: their PIDs
         self._short = False  # of processes or descriptors, until something ends
         self._final: deque[JobRecord] = deque()
         self._starts = 0
@@ -212,11 +212,9 @@ class Pool:
         try:
             slot = self.slots.take()
         except OSError as error:
-            self._put_back.append(job)
             some_will_come = self.running > 0 or self.slots.some_are_left
-            self._short = error.errno in LIMITS and self.slots.no_more() and some_will_come
-            if not self._short:
-                self._cannot(cannot_start(self.plan.template.words[0], error))
+            why = cannot_start(self.plan.template.words[0], error)
+            self._put_off(job, why, error.errno in LIMITS and self.slots.no_more() and some_will_come)
             return
         job.slot = slot
         job.attempts += 1
@@ -241,8 +239,7 @@ class Pool:
         except CannotStart as error:
             self._not_started(job, job.record, error)
             return
-        job.by_us = True
-        self._by_us += 1
+        self._ours.add(pid)
         self._has_started(job, pid)
 
     def _has_started(self, job: Job, pid: int) -> None:
@@ -285,16 +282,20 @@ class Pool:
         if error.errno in LIMITS:
             self.slots.give_back(job.slot)
             job.attempts -= 1
-            self._put_back.append(job)
-            self._short = self.running > 0
-            if not self._short:
-                self._cannot(error)
+            self._put_off(job, error, self.running > 0)
         elif self.plan.template.fixed_program and error.errno not in (None, errno.E2BIG):
             self.slots.give_back(job.slot)
             self._cannot(error)
         else:
             record.start_error, record.status, record.started = str(error), error.status, None
             self._attempt_is_over(job)
+
+    def _put_off(self, job: Job, why: CannotStart, until_something_ends: bool) -> None:
+        """Start it later, when something has ended; where nothing will, that is the end of all."""
+        self._put_back.append(job)
+        self._short = until_something_ends
+        if not until_something_ends:
+            self._cannot(why)
 
     def _cannot(self, error: CannotStart) -> None:
         self.fatal = error
@@ -380,8 +381,7 @@ class Pool:
         job.record.ended(wait_status, usage, at - job.begun, self._floor_kib)
         job.pid = None
         self._short = False
-        self._by_us -= job.by_us
-        job.by_us = False
+        self._ours.discard(job.record.pid or 0)
         self.observer.attempt(job, False)
         if job.grace_until is None:  # else all of its tree must have ended
             self._attempt_is_over(job)
@@ -401,7 +401,7 @@ class Pool:
         for stream in slot.streams:
             stream.read()
         self.passer.attempt_ended(job, slot.streams)
-        if self._kin.beside(self._by_us + len(self._spared)):
+        if self._kin.beside(len(self._ours) + len(self._spared)):
             self.slots.leave_pipes(slot, self.passer.tag(job))
         self.slots.give_back(slot)
         if not record.succeeded and job.attempts <= self.plan.retries and not self.stopping:

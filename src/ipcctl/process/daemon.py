@@ -107,6 +107,8 @@ class Launch:
 
     def _hear(self) -> bool:
         """Take in what the first child has to tell: the daemon's PID, then its wait status. False at the end."""
+        if self.wait_status is not None:  # that was all, though the pipe stays open
+            return False
         raw = os.read(self._news, 64)
         self._heard += raw
         lines = self._heard.split(b"\n")[:-1]
@@ -123,7 +125,7 @@ class Launch:
             told += raw
         if not told:
             return
-        while self.wait_status is None and self._hear():  # it ends now, and lets go of its pidfile
+        while self._hear():  # it ends now, and lets go of its pidfile
             pass
         kind, _, message = told.decode("utf-8", "surrogateescape").partition("\n")
         if kind == EXEC:
@@ -153,8 +155,7 @@ class Launch:
         """Raise DidNotStart, with how it ended."""
         from .outcome import decode
 
-        if self.wait_status is None:
-            self._hear()
+        self._hear()
         if self.wait_status is None:
             raise IpcctlError("the process that waits for the daemon was killed; so the daemon was ended")
         code, name, _ = decode(self.wait_status)

@@ -30,7 +30,7 @@ import struct
 import time
 import zlib
 
-from ..errors import LIMITS, NO, BadInput, IpcctlError
+from ..errors import LIMITS, NO, NO_ROOM, BadInput, IpcctlError
 from .procfs import Stat, read, stat_of
 
 LIFE, CHANGE = 0, 1  # the bytes that are locked
@@ -243,7 +243,7 @@ def cannot_be(path: str, error: OSError) -> IpcctlError:
         return IpcctlError(f"no pidfile {path!r}: {LIMITS[error.errno]}")
     if error.errno == errno.ELOOP:
         return BadInput(f"the pidfile {path!r} is a symbolic link, which is not followed; name the file itself")
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if error.errno in NO_ROOM:
         return IpcctlError(f"cannot write the pidfile {path!r}: {error.strerror}; free some space, or raise the limit")
     remedy = "give one in a directory that exists and that you may write to"
     return BadInput(f"no pidfile can be at {path!r}: {error.strerror}; {remedy}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support import become_subreaper, descriptors, end_children, end_semaphores
+from support import become_subreaper, descriptors, end_children, end_semaphores, see_orphans_end
 
 
 def pytest_configure() -> None:
@@ -36,3 +36,10 @@ def nothing_left_behind(tmp_path: Path) -> Iterator[None]:
     assert descriptors() <= open_before, "descriptors were left open"
     mine = {name for name in set(os.listdir("/dev/shm")) - shared_before if str(os.getpid()) in name}
     assert mine == set(), "files were left in /dev/shm"
+
+
+@pytest.fixture
+def adopting(nothing_left_behind: None) -> Iterator[None]:
+    """What a test's runs leave falls to this process, a subreaper: it ends by itself, and is waited for here."""
+    yield
+    see_orphans_end()

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -22,6 +22,8 @@ ROOT = Path(__file__).parent.parent
 DEADLINE_S = 30.0  # for what takes milliseconds, on a machine in great need
 PR_SET_CHILD_SUBREAPER = 36
 NOBODY = 65534
+
+ResultT = TypeVar("ResultT")
 
 
 def clean_environment(**changes: str | None) -> dict[str, str]:
@@ -81,6 +83,15 @@ def wait_until(happened: Callable[[], Any], what: str = "") -> Any:
     while not (found := happened()):
         assert time.monotonic() < end, f"did not happen: {what or happened}"
         os.sched_yield()
+    return found
+
+
+def tried(run: Callable[[], ResultT], as_wanted: Callable[[ResultT], bool], most: int = 5) -> ResultT:
+    """What the first run gives that is as wanted, or the last of so many."""
+    for _ in range(most):
+        found = run()
+        if as_wanted(found):
+            break
     return found
 
 

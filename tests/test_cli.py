@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import DEADLINE_S, IPCCTL, clean_environment, ipcctl, one_line, report_of, started
+from support import DEADLINE_S, IPCCTL, clean_environment, ipcctl, limited, one_line, report_of, started
 
 from ipcctl import __version__
 from ipcctl.cli import COMMANDS
@@ -93,9 +93,7 @@ def test_a_format_from_the_environment() -> None:
 def test_too_much_memory_is_said_not_killed_for() -> None:
     import resource
 
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
-
+    limit = limited(resource.RLIMIT_AS, 1 << 30)
     done = ipcctl("fork", "--cost", "--rss", "2G", preexec_fn=limit)
     assert done.returncode == 125
     assert "MemoryError; give a smaller --rss" in one_line(done.stderr)

@@ -23,6 +23,7 @@ from support import (
     children,
     clean_environment,
     ipcctl,
+    limited,
     one_line,
     report_of,
     runs,
@@ -523,7 +524,7 @@ def test_a_log_on_a_full_disk_is_the_daemons_to_notice() -> None:
 def test_a_pidfile_that_cannot_be_written_is_none(tmp_path: Path) -> None:
     """No file may grow, as on a full disk."""
     done = ipcctl("double-fork", "--pidfile", "pid", *SLEEP, cwd=tmp_path,
-                  preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)))  # fmt: skip
+                  preexec_fn=limited(resource.RLIMIT_FSIZE, 0))  # fmt: skip
     assert done.returncode == 125
     assert "cannot write the pidfile 'pid': File too large" in one_line(done.stderr)
     assert list(tmp_path.iterdir()) == []
@@ -537,10 +538,9 @@ def test_a_limit_on_processes_is_named() -> None:
 
 @pytest.mark.parametrize("descriptors", [6, 8, 10, 12, 16, 20])
 def test_with_few_descriptors_it_starts_or_says_why(descriptors: int, tmp_path: Path) -> None:
-    limits = (descriptors, descriptors)
     done = ipcctl("double-fork", "-f", "json", "--pidfile", str(tmp_path / "pid"), "--ready", "--", *python(
         NOTIFY + "notify('READY=1'); signal.pause()"),
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limits))  # fmt: skip
+        preexec_fn=limited(resource.RLIMIT_NOFILE, descriptors))  # fmt: skip
     if done.returncode == 0:
         end(report_of(done)["rows"][0]["pid"])
     else:

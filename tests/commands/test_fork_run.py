@@ -20,6 +20,7 @@ from support import (
     children,
     clean_environment,
     ipcctl,
+    limited,
     one_line,
     report_of,
     runs,
@@ -377,7 +378,7 @@ def test_a_limit_on_processes_is_named() -> None:
 
 def test_a_limit_on_descriptors_is_named() -> None:
     done = ipcctl("fork", "--capture", "-n", "20", "--", "true",
-                  preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (12, 12)))  # fmt: skip
+                  preexec_fn=limited(resource.RLIMIT_NOFILE, 12))  # fmt: skip
     assert done.returncode == 125
     assert "limit on open files" in one_line(done.stderr)
 

@@ -21,6 +21,7 @@ from support import (
     clean_environment,
     end_children,
     ipcctl,
+    limited,
     one_line,
     report_of,
     runs,
@@ -403,7 +404,7 @@ def test_with_few_descriptors_it_still_knows_them_all() -> None:
 
     script = "for i in $(seq 60); do (sleep 1000 & exec true); done; exit 0"
     done = ipcctl("orphan", "-f", "json", "--left", "kill", "--", "sh", "-c", script,
-                  preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (80, 80)))  # fmt: skip
+                  preexec_fn=limited(resource.RLIMIT_NOFILE, 80))  # fmt: skip
     rows = report_of(done, "stderr")["rows"]
     assert len(rows) == 60
     assert {row["signal"] for row in rows} == {"SIGTERM"}

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support import IPCCTL, ipcctl, report_of
+from support import IPCCTL, ipcctl, report_of, tried
 
 FAST = "exec cat"
 PLACES = ["first", "middle", "last"]
@@ -31,16 +31,12 @@ def verdicts(found: dict[str, Any]) -> list[bool | None]:
     return [row["bottleneck"] for row in found["rows"]]
 
 
-def tried(run: Callable[[], dict[str, Any]], wanted: list[bool | None]) -> dict[str, Any]:
+def judged(run: Callable[[], dict[str, Any]], wanted: list[bool | None]) -> dict[str, Any]:
     """The report of a run with those verdicts, or of the last of five.
 
     A stage that waits for a processor counts as busy: where others take all there are, a run may mislead.
     """
-    for _ in range(5):
-        found = run()
-        if verdicts(found) == wanted:
-            break
-    return found
+    return tried(run, lambda found: verdicts(found) == wanted)
 
 
 # Each does its work in few pieces that take long, lest on a busy machine the others, who wait for a processor each time
@@ -70,7 +66,7 @@ def slow(kind: str, place: str) -> list[str]:
 def test_the_slow_stage_is_found(kind: str, place: str) -> None:
     where = PLACES.index(place)
     wanted: list[bool | None] = [i == where for i in range(3)]
-    found = tried(lambda: report(*slow(kind, place), stdout=subprocess.DEVNULL), wanted)
+    found = judged(lambda: report(*slow(kind, place), stdout=subprocess.DEVNULL), wanted)
     assert verdicts(found) == wanted
     assert found["summary"]["bottleneck"] == where + 1
     assert all(row["blocked_s"] > 0.1 for row in found["rows"][:where])
@@ -83,7 +79,7 @@ def test_none_where_the_input_is_slow() -> None:
     feed = shlex.join([sys.executable, "-c", code])
     pipeline = shlex.join([IPCCTL, "pipe", "-f", "json", "exec cat", "exec cat"])
     command = ["fork", "-q", "--", "sh", "-c", f"{feed} | {pipeline}"]
-    found = tried(lambda: report_of(ipcctl(*command), "stderr"), [None, None])
+    found = judged(lambda: report_of(ipcctl(*command), "stderr"), [None, None])
     assert verdicts(found) == [None, None]
     assert all(row["starved_s"] > 0.1 for row in found["rows"])
 
@@ -93,7 +89,7 @@ def test_none_where_the_output_is_slow() -> None:
     take = shlex.join([sys.executable, "-c", code])
     pipeline = shlex.join([IPCCTL, "pipe", "-f", "json", "exec yes", "exec cat"])
     command = ["fork", "-q", "--", "sh", "-c", f"{pipeline} | {take}"]
-    found = tried(lambda: report_of(ipcctl(*command), "stderr"), [None, None])
+    found = judged(lambda: report_of(ipcctl(*command), "stderr"), [None, None])
     assert verdicts(found) == [None, None]
     assert all(row["blocked_s"] > 0.1 for row in found["rows"])
 
@@ -102,7 +98,7 @@ def test_none_where_stages_swap_speed() -> None:
     """The first is slow for half of the time, the second for the other half."""
     first = python("time.sleep(0.4)\nos.write(1, b'x' * 5000)")
     second = python("while os.read(0, 1 << 20): pass\ntime.sleep(0.4)")
-    found = tried(lambda: report(first, second), [None, None])
+    found = judged(lambda: report(first, second), [None, None])
     assert verdicts(found) == [None, None]
     assert found["rows"][1]["starved_s"] > 0.1
 
@@ -111,7 +107,7 @@ def test_a_stage_that_sleeps_with_an_empty_input_is_not_starved() -> None:
     """It wants nothing yet, where the kernel tells what it waits in."""
     writer = python("os.write(1, b'x')\ntime.sleep(0.6)")
     reader = python("os.read(0, 1)\ntime.sleep(0.6)")
-    rows = tried(lambda: report(writer, reader), [None, None])["rows"]
+    rows = judged(lambda: report(writer, reader), [None, None])["rows"]
     try:
         with open("/proc/self/syscall") as file:
             file.read()

@@ -19,6 +19,7 @@ from support import (
     children,
     clean_environment,
     ipcctl,
+    limited,
     one_line,
     report_of,
     see_orphans_end,
@@ -196,7 +197,7 @@ def test_fifty_stages() -> None:
 
 def test_where_descriptors_run_out_no_stage_runs(tmp_path: Path) -> None:
     stages = [f"touch {tmp_path}/ran"] * 10
-    done = ipcctl("pipe", *stages, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24)))
+    done = ipcctl("pipe", *stages, preexec_fn=limited(resource.RLIMIT_NOFILE, 24))
     assert (done.returncode, list(tmp_path.iterdir())) == (125, [])
     assert "limit on open files" in one_line(done.stderr)
 

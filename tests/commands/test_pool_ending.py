@@ -20,6 +20,7 @@ from support import (
     clean_environment,
     end_children,
     ipcctl,
+    limited,
     one_line,
     report_of,
     runs,
@@ -297,25 +298,19 @@ def test_a_command_that_is_not_there_is_told_once() -> None:
 
 
 def test_where_descriptors_are_scarce_fewer_run_at_once() -> None:
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60))
-
+    limit = limited(resource.RLIMIT_NOFILE, 60)
     done = ipcctl("pool", "-j500", "-f", "json", "--", "true", stdin=None, input="x\n" * 40, preexec_fn=limit)
     rows = report_of(done, "stderr")["rows"]
     assert (done.returncode, len(rows)) == (0, 40)
     assert max(row["slot"] for row in rows) <= 15
 
-    def hardly() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))
-
+    hardly = limited(resource.RLIMIT_NOFILE, 20)
     done = ipcctl("pool", "-j500", "--", "true", stdin=None, input="x\n" * 40, preexec_fn=hardly)
     assert (done.returncode, "limit on open files" in one_line(done.stderr)) == (125, True)
 
 
 def test_pipes_that_jobs_left_behind_hold_are_waited_for() -> None:
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (50, 50))
-
+    limit = limited(resource.RLIMIT_NOFILE, 50)
     given = "".join(f"{number}\n" for number in range(60))
     script = "sleep 0.1 & echo $1"
     done = ipcctl("pool", "-j4", "-k", "-q", "--", "sh", "-c", script, "x", stdin=None, input=given, preexec_fn=limit)
@@ -333,9 +328,7 @@ def test_a_log_that_cannot_be_written_ends_all_and_begins_no_line_that_another_w
     args = ["-j4", "--grace", "0.1", "-q", "--joblog", str(log), "--resume", "--", "sh", "-c", script, "x"]
     given = "".join(f"{number}\n" for number in range(1, 101))
 
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
-
+    limit = limited(resource.RLIMIT_FSIZE, 5000)
     done = ipcctl("pool", *args, stdin=None, input=given, cwd=tmp_path, preexec_fn=limit)
     assert done.returncode == 125
     assert f"cannot write the job log '{log}': File too large" in one_line(done.stderr)

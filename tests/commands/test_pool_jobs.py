@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import IPCCTL, clean_environment, ipcctl, one_line, report_of, started, wait_until
+from support import IPCCTL, clean_environment, ipcctl, limited, one_line, report_of, started, wait_until
 
 AWKWARD = ["a b", "'", '"', "$(touch no)", "`id`", "a\\nb", "*", "-n", "", "é", "\udcff\udcfe", "{}"]
 AWKWARD += ["a\tb", " x ", "\r"]
@@ -286,9 +286,7 @@ def test_memory_does_not_grow_with_the_lines(tmp_path: Path) -> None:
     """Bounded by a limit on the address space of some megabytes more than it has for a few lines."""
     (tmp_path / "lines").write_bytes(b"".join(b"%d\n" % number for number in range(400_000)))
 
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_DATA, (48 << 20, 48 << 20))
-
+    limit = limited(resource.RLIMIT_DATA, 48 << 20)
     done = pool("-n", "20000", "-f", "shell", "-a", str(tmp_path / "lines"), "--", "true", preexec_fn=limit)
     assert done.returncode == 0, done.stderr
     assert "POOL_JOBS='20'" in done.stderr

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from shared import own_directory
-from support import IPCCTL, clean_environment, ipcctl, one_line, report_of, started, state_of, wait_until
+from support import IPCCTL, clean_environment, ipcctl, limited, one_line, report_of, started, state_of, wait_until
 
 from ipcctl.ipc.shm.ctype import CType
 from ipcctl.ipc.shm.shared import Shared, SharedMemory
@@ -367,9 +367,7 @@ def test_no_room_is_an_error_when_it_is_made() -> None:
 
 
 def test_a_limit_on_the_size_of_files_is_an_error() -> None:
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-
+    limit = limited(resource.RLIMIT_FSIZE, 4096)
     done = shm("set", "big", "--ctype", "q", *map(str, range(1000)), preexec_fn=limit)
     assert (done.returncode, "File too large" in one_line(done.stderr)) == (125, True)
     assert SharedMemory().names() == []

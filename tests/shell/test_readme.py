@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
 
 import pytest
 from readme import README, Block, blocks, printed, sessions, shape, shell
-from support import see_orphans_end
+from support import tried
 
 from ipcctl.cli import COMMANDS
 from ipcctl.errors import MEANINGS
 from ipcctl.report.report import FORMATS
 
-
-@pytest.fixture(autouse=True)
-def adopting(nothing_left_behind: None) -> Iterator[None]:
-    """The daemons and orphans of a block fall to this process; they have ended, and are waited for here."""
-    yield
-    see_orphans_end()
-
+pytestmark = pytest.mark.usefixtures("adopting")  # a block may leave daemons and orphans
 
 EXAMPLES = [(block, command, stated) for block in blocks("console") for command, stated in sessions(block)]
 
@@ -39,11 +32,9 @@ def test_a_recipe_runs_as_it_stands(recipe: Block) -> None:
 @pytest.mark.parametrize(("block", "command", "stated"), EXAMPLES, ids=[command for _, command, _ in EXAMPLES])
 def test_an_example_prints_what_is_stated(block: Block, command: str, stated: str) -> None:
     """Where others take all processors, a pipeline's bottleneck may be blurred: then it is tried again."""
-    for _ in range(5 if "bottleneck" in stated else 1):
-        found = shape(printed(command))
-        if found == shape(stated):
-            break
-    assert found == shape(stated), "run: python tools/readme.py --update"
+    wanted = shape(stated)
+    found = tried(lambda: shape(printed(command)), lambda found: found == wanted, 5 if "bottleneck" in stated else 1)
+    assert found == wanted, "run: python tools/readme.py --update"
 
 
 def test_another_output_has_another_shape() -> None:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 # Runs one check of a demonstration that is read from stdin.
 RUN = """
 import sys, types
-from ipcctl.demos import stage
-concept, id, options, stage.DEADLINE_S = *sys.argv[1:4], float(sys.argv[4])
+from ipcctl.demos import deadline
+concept, id, options, deadline.LIMIT_S = *sys.argv[1:4], float(sys.argv[4])
 module = types.ModuleType(f"ipcctl.demos.{concept}")
 module.__package__ = "ipcctl.demos"
 sys.modules[module.__name__] = module

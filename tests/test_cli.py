@@ -17,7 +17,7 @@ from support import DEADLINE_S, IPCCTL, clean_environment, ipcctl, limited, one_
 from ipcctl import __version__
 from ipcctl.cli import COMMANDS
 from ipcctl.demos import CONCEPTS
-from ipcctl.report.report import FORMATS
+from ipcctl.report.model import FORMATS
 
 
 def on_a_terminal(*args: str, width: int = 80, **environment: str | None) -> tuple[str, int]:

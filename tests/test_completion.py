@@ -14,7 +14,7 @@ from support import DEADLINE_S, IPCCTL, clean_environment, ipcctl
 
 from ipcctl.cli import COMMANDS
 from ipcctl.demos import CONCEPTS
-from ipcctl.report.report import FORMATS
+from ipcctl.report.model import FORMATS
 
 SEARCH = f"{Path(IPCCTL).parent}:{os.environ['PATH']}"
 

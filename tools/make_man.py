@@ -13,15 +13,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
-from click_man.man import ManPage
 from readme import blocks
 
 from ipcctl import __version__
 from ipcctl.cli import COMMANDS, cli
 from ipcctl.demos import CONCEPTS
-from ipcctl.demos.stage import Demonstration
+from ipcctl.demos.harness import Demonstration
 from ipcctl.errors import MEANINGS
-from ipcctl.report.report import Column
+from ipcctl.report.model import Column
 
 ROOT = Path(__file__).parent.parent
 FORMATS = (
@@ -124,11 +123,11 @@ def examples(title: str) -> str:
     )
 
 
-class Page(ManPage):  # type: ignore[misc]
-    """A man page of click-man's, whose date is the version's and not the day's: the same source gives the same page."""
+class Page:
+    """A man page, whose date is the version's and not the day's: the same source gives the same page."""
 
     def __init__(self, context: click.Context, summary: str) -> None:
-        super().__init__(context.command_path)
+        self.command = context.command_path
         self.context = context
         self.short_help = roff(summary)
         self.version = f"ipcctl {__version__}"

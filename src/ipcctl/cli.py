@@ -88,51 +88,51 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = cli.main(args, prog_name="ipcctl", standalone_mode=False)
         for stream in filter(None, (sys.stdout, sys.stderr)):
             stream.flush()  # help and version are click's to print: whether they arrived is known only now
-        return status if isinstance(status, int) else errors.HELD
+        return status if isinstance(status, int) else errors.EXIT_OK
     except BaseException as error:
-        return told(error, args)
+        return report_error(error, args)
 
 
-def told(error: BaseException, args: Sequence[str]) -> int:
+def report_error(error: BaseException, args: Sequence[str]) -> int:
     """Say in one line what went wrong, and return the exit status that it has."""
     if isinstance(error, SystemExit) and "_IPCCTL_COMPLETE" in os.environ:
         return int(error.code or 0)  # click's completion, asked for by a shell, exits by itself
     if isinstance(error, (errors.ReaderGone, BrokenPipeError, SystemExit)):  # click exits by itself on EPIPE
         discard_stdout()
-        return errors.SIGNALLED + 13  # the status of a program that SIGPIPE ended, as `ps | head -1` has it
+        return errors.EXIT_SIGNALLED + 13  # the status of a program that SIGPIPE ended, as `ps | head -1` has it
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        return errors.SIGNALLED + 2
+        return errors.EXIT_SIGNALLED + 2
     if isinstance(error, errors.Interrupted):
-        return errors.SIGNALLED + error.number
+        return errors.EXIT_SIGNALLED + error.number
     if not isinstance(error, Exception) or os.environ.get("IPCCTL_TRACEBACK"):
         raise error
-    message, status = described(error)
+    message, status = describe(error)
     name = next((each for each in args if not each.startswith("-")), "")
     command = f"ipcctl {name}" if name in COMMANDS else "ipcctl"
-    more = f" (see '{helpful(error, command)} --help')" if isinstance(error, click.UsageError) else ""
+    more = f" (see '{command_with_help(error, command)} --help')" if isinstance(error, click.UsageError) else ""
     say(f"{command}: {message}{more}")
     discard_stdout()
     return status
 
 
-def helpful(error: click.UsageError, command: str) -> str:
+def command_with_help(error: click.UsageError, command: str) -> str:
     """The command whose help says more: of `ipcctl sem run` and the like, where it is one of those."""
     return error.ctx.command_path if error.ctx and error.ctx.command_path.startswith(command) else command
 
 
-def described(error: Exception) -> tuple[str, int]:
+def describe(error: Exception) -> tuple[str, int]:
     """The error's message on one line, and the exit status."""
     if isinstance(error, errors.IpcctlError):
         return str(error), error.status
     if isinstance(error, click.ClickException):
-        return " ".join(error.format_message().split()).rstrip("."), errors.USAGE
+        return " ".join(error.format_message().split()).rstrip("."), errors.EXIT_USAGE
     if isinstance(error, OSError):
         what = errors.LIMITS.get(error.errno or 0) or error.strerror or str(error)
-        return what + (f": {error.filename!r}" if error.filename else ""), errors.FAILED
+        return what + (f": {error.filename!r}" if error.filename else ""), errors.EXIT_INTERNAL
     if isinstance(error, MemoryError):
-        return errors.LIMITS[errno.ENOMEM], errors.FAILED
+        return errors.LIMITS[errno.ENOMEM], errors.EXIT_INTERNAL
     where = "set IPCCTL_TRACEBACK=1 to see where"
-    return f"this should not happen: {type(error).__name__}: {error}; {where}", errors.FAILED
+    return f"internal error: {type(error).__name__}: {error} (a bug; {where})", errors.EXIT_INTERNAL
 
 
 def discard_stdout() -> None:

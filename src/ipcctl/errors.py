@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import errno
 
-HELD = 0  # every check held, every job succeeded
-NO = 1  # the answer is no: a check failed, a job failed, a leak was found
-USAGE = 2
-TIMED_OUT = 124
-FAILED = 125  # ipcctl itself failed
-NOT_EXECUTABLE = 126
-NOT_FOUND = 127
-SIGNALLED = 128  # plus the signal's number
+EXIT_OK = 0  # every check held, every job succeeded
+EXIT_FALSE = 1  # the answer is no: a check failed, a job failed, a leak was found
+EXIT_USAGE = 2
+EXIT_TIMED_OUT = 124
+EXIT_INTERNAL = 125  # ipcctl itself failed
+EXIT_NOT_EXECUTABLE = 126
+EXIT_NOT_FOUND = 127
+EXIT_SIGNALLED = 128  # plus the signal's number
 
 MEANINGS = (
     ("0", "all held, all succeeded"),
@@ -44,15 +44,15 @@ NO_ROOM = {
 
 
 class IpcctlError(Exception):
-    """Something a user, a file or the kernel caused: told in one line, and it sets the exit status."""
+    """An expected failure, shown as one line; carries the exit status."""
 
-    status = FAILED
+    status = EXIT_INTERNAL
 
 
 class BadInput(IpcctlError):
     """A value that was given is wrong; the message has the value, the limit and the remedy."""
 
-    status = USAGE
+    status = EXIT_USAGE
 
 
 class CannotStart(IpcctlError):

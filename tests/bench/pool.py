@@ -11,7 +11,7 @@ from harness import IPCCTL, Comparison, Contender, compare, environment, in_turn
 
 JOBS = 2000
 FEW, MANY = 10_000, 1_000_000
-MUCH = str(500 << 20)
+BULK_BYTES = str(500 << 20)
 
 
 def comparisons() -> Iterator[Comparison]:
@@ -64,8 +64,8 @@ def much_output() -> Iterator[Comparison]:
     """Half a gigabyte of one job passes whole, and is never held in memory."""
     job = ["--", "head", "-c", "{}", "/dev/zero", ":::"]
     ours = [IPCCTL, "pool", "--no-progress", *job]
-    counted([*ours, MUCH])()
-    peaks = [peak_rss_kib([*ours, size]) for size in ("1", MUCH)]
+    counted([*ours, BULK_BYTES])()
+    peaks = [peak_rss_kib([*ours, size]) for size in ("1", BULK_BYTES)]
     yield Comparison("pool, 500 MB, peak memory", "the same of 1 byte", [peaks[1] / peaks[0]], at_most=1.3)
 
 
@@ -80,6 +80,6 @@ def counted(command: Sequence[str]) -> Callable[[], None]:
             count = 0
             while data := os.read(process.stdout.fileno(), 1 << 20):
                 count += len(data)
-        assert count == int(MUCH), count
+        assert count == int(BULK_BYTES), count
 
     return run

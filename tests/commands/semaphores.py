@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import subprocess
 from collections.abc import Iterator
@@ -11,11 +12,12 @@ from typing import Any
 
 from support import IPCCTL, clean_environment, end_semaphores, ipcctl, wait_until
 
-from ipcctl.ipc.names import NotThere
+from ipcctl.ipc.registry import NotThere
 from ipcctl.ipc.sem import sysv
 from ipcctl.ipc.sem.semaphore import HOLDERS, SLOTS, State
 from ipcctl.ipc.sem.semaphores import Semaphores
 
+GETZCNT = 15  # semctl(2)
 HOLDING = ["sh", "-c", "echo in; read line"]  # says so, and holds its slot until its input ends
 
 
@@ -67,7 +69,7 @@ class Names:
     def line(self, name: str = "x") -> int:
         """How many stand in its line, `sem wait` among them."""
         id = self.id(name)
-        return sysv.waiting(id, SLOTS) + sysv.waiting_for_zero(id, HOLDERS)
+        return sysv.waiting(id, SLOTS) + ctypes.CDLL(None).semctl(id, HOLDERS, GETZCNT)
 
     def wait_for(self, name: str = "x", **wanted: int) -> None:
         """Wait until it is there and the kernel says so: held=2, waiting=1."""
@@ -98,7 +100,7 @@ def ending(*processes: subprocess.Popen[str]) -> Iterator[None]:
             each.communicate()
 
 
-def let_go(process: subprocess.Popen[str]) -> int:
+def close_other_fds(process: subprocess.Popen[str]) -> int:
     """Let a holder end; its status."""
     process.communicate()
     return process.returncode

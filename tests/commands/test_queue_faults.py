@@ -95,10 +95,10 @@ def test_a_log_that_is_gone_is_told(queue: Queue, path: Path, env: dict[str, str
     done = queue("get", "q", "--try")
     assert done.returncode == 125
     assert "the last 3 messages are lost" in one_line(done.stderr)
-    Path(f"{path}-bell").unlink()
+    Path(f"{path}-lock").unlink()
     done = queue("put", "q", "d")
     assert (done.returncode, one_line(done.stderr)) == (
-        0, "ipcctl queue: the bell of queue 'q' was deleted; a new one is made")  # fmt: skip
+        0, "ipcctl queue: the lock file of queue 'q' was deleted; a new one is made")  # fmt: skip
     assert queue("get", "q", "-n", "2001", "--try").stdout.endswith("d\n")
 
 
@@ -156,7 +156,7 @@ def test_a_full_disk_is_told_with_how_many_are_in(tmp_path: Path, env: dict[str,
     assert 1000 < count < 1_000_000
     found = (tmp_path / "out").read_text().split()
     assert found == [str(number) for number in range(1_000_000, 1_000_000 + count)]
-    assert done.stdout.splitlines() == [*["put: 125"] * 3, "get: 125", "after", "q.queue", "q.queue-bell"]
+    assert done.stdout.splitlines() == [*["put: 125"] * 3, "get: 125", "after", "q.queue", "q.queue-lock"]
 
 
 def test_a_put_and_a_get_of_the_program_killed_at_random_moments(

@@ -145,7 +145,7 @@ def test_list_and_remove(queue: Queue) -> None:
 
 def test_a_durable_queue_is_elsewhere_and_found_by_its_name(queue: Queue, env: dict[str, str]) -> None:
     queue("put", "--durable", "q", "1")
-    assert sorted(os.listdir(env["XDG_STATE_HOME"] + "/ipcctl")) == ["q.queue", "q.queue-bell"]
+    assert sorted(os.listdir(env["XDG_STATE_HOME"] + "/ipcctl")) == ["q.queue", "q.queue-lock"]
     queue("put", "q", "2")
     queue("put", "--durable", "q", "3")
     assert queue("get", "q", "--all").stdout == b"1\n2\n3\n"

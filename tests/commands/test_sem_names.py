@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from semaphores import HOLDING, Names, ending, let_go
+from semaphores import HOLDING, Names, close_other_fds, ending
 from support import IPCCTL, clean_environment, ipcctl, one_line, report_of, semaphores_in
 
 from ipcctl.ipc.sem import sysv
@@ -59,7 +59,7 @@ def test_stat_counts_and_lists_the_holders(names: Names) -> None:
         assert "holders of x, by the marks in their environments" in text
         shell = names.sem("stat", "x", "-f", "shell").stdout
         assert "SEM_CAPACITY='4'\nSEM_FREE='1'\n" in shell
-        let_go(plain)
+        close_other_fds(plain)
     assert names.state().held == 0
 
 
@@ -234,7 +234,7 @@ def test_a_second_user_is_refused(reachable: Names) -> None:
             [sys.executable, "-c", code, "sem", *args], capture_output=True, text=True, env=names.env, check=False
         )
         assert done.returncode == 125
-        assert "is the directory of root; things are shared by the shells of one user alone" in one_line(done.stderr)
+        assert "is the directory of root; objects are shared by the shells of one user alone" in one_line(done.stderr)
     assert names.state().capacity == 2
 
 

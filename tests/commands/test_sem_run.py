@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from semaphores import HOLDING, Names, ending, let_go
+from semaphores import HOLDING, Names, close_other_fds, ending
 from support import IPCCTL, one_line, runs, state_of, wait_until
 
 
@@ -95,7 +95,7 @@ def test_try_and_timeout(names: Names) -> None:
         waiter = names.start("run", "x", "--timeout", "1h", "--", "echo", "ran")
         with ending(waiter):
             names.wait_for(waiting=1)
-            let_go(holder)
+            close_other_fds(holder)
             assert waiter.communicate() == ("ran\n", "")
     assert names.sem("run", "x", "--try", "--", "echo", "ran").stdout == "ran\n"
 
@@ -111,7 +111,7 @@ def test_first_come_first_served(names: Names, tmp_path: Path) -> None:
             names.wait_for(waiting=number + 1)
         with ending(*waiters):
             assert names.sem("run", "x", "--try", "--", "true").returncode == 1
-            let_go(holder)
+            close_other_fds(holder)
             assert [each.wait() for each in waiters] == [0] * 6
     assert log.read_text().split() == list("012345")
 
@@ -126,7 +126,7 @@ def test_who_waits_is_asleep_and_may_be_stopped_and_continued(names: Names) -> N
         wait_until(lambda: state_of(waiter.pid) == "T")
         waiter.send_signal(signal.SIGCONT)
         names.wait_for(waiting=1)
-        let_go(holder)
+        close_other_fds(holder)
         assert waiter.communicate() == ("ran\n", "")
 
 
@@ -296,7 +296,7 @@ def test_removed_while_others_wait(names: Names) -> None:
             assert (each.returncode, out) == (125, "")
             assert one_line(err).startswith("ipcctl sem: 'x' was removed")
         assert runs(holder.pid)
-        assert let_go(holder) == 1  # as `read` at the end of its input
+        assert close_other_fds(holder) == 1  # as `read` at the end of its input
     assert names.semaphores().names() == []
 
 
@@ -312,10 +312,10 @@ def test_wait(names: Names) -> None:
         waiting = names.start("wait", "x")
         with ending(second, waiting):
             wait_until(lambda: names.line() == 2)
-            let_go(holder)
+            close_other_fds(holder)
             assert second.stdout and second.stdout.readline() == "in\n"
             assert waiting.poll() is None
-            let_go(second)
+            close_other_fds(second)
             assert waiting.wait() == 0
 
 

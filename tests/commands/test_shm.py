@@ -415,4 +415,4 @@ def test_nothing_is_imported_that_is_not_used() -> None:
     imported = imported_by("shm", "add", "n", "1") - imported_by("--version")
     assert "ipcctl.ipc.shm.shared" in imported
     unused = {"sqlite3", "multiprocessing", "sysv_ipc", "tabulate", "psutil", "json", "ctypes", "subprocess", "pwd"}
-    assert imported & (unused | {"ipcctl.ipc.sem.semaphore", "ipcctl.ipc.queue.queue", "ipcctl.demos.stage"}) == set()
+    assert imported & (unused | {"ipcctl.ipc.sem.semaphore", "ipcctl.ipc.queue.queue", "ipcctl.demos.harness"}) == set()

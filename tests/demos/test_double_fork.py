@@ -36,10 +36,10 @@ MUTATIONS = [
     ("parent-waits-first-child-only", "looked_at.wait()", "looked_at.wait(); os.waitpid(grandchild, 0)"),
     ("grandchild-is-orphan", SECOND_FORK, "                    grandchild = os.getpid()\n"),
     ("grandchild-is-orphan", "with ending_child(STATUS):", "with ending_child():"),
-    ("grandchild-is-orphan", "looked_at.wait()", "line.tell(0) or looked_at.wait(); os.waitpid(grandchild, 0)"),
+    ("grandchild-is-orphan", "looked_at.wait()", "channel.send(0) or looked_at.wait(); os.waitpid(grandchild, 0)"),
     ("both-jobs-run", "grandchilds_s), nothing)", 'grandchilds_s), lambda: job("parent", parents_s))'),
     ("both-jobs-run", 'lambda: job("grandchild", grandchilds_s)', "nothing"),
-    ("both-jobs-run", "done.tell((who, start, time.monotonic()))", "done.tell((who, start, start))"),
+    ("both-jobs-run", "done.send((who, start, time.monotonic()))", "done.send((who, start, start))"),
     ("no-zombie", WAIT, "    reaped, wait_status = first, 0\n"),
     ("no-zombie", "    stage.wait(family.grandchild)\n    zombies", "    zombies"),
     ("no-zombie", "    zombies = sum(", f"    stay.open()\n    {UNTIL_PARENT_ENDED}\n    zombies = sum("),
@@ -99,9 +99,9 @@ def test_the_jobs_take_as_long_as_asked_and_overlap() -> None:
 
 
 def test_the_timeline_draws_both_jobs() -> None:
-    lines = ipcctl("double-fork", "-f", "timeline").stdout.splitlines()
+    channels = ipcctl("double-fork", "-f", "timeline").stdout.splitlines()
     for role in ("parent of the family", "grandchild"):
-        told = [legend for head, legend in itertools.pairwise(lines) if head.strip().startswith(role)]
+        told = [legend for head, legend in itertools.pairwise(channels) if head.strip().startswith(role)]
         assert sum("job begins" in each and "job ends" in each for each in told) == 1
 
 

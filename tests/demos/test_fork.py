@@ -50,25 +50,25 @@ TRIALS = 7
 
 # What the statement of each check speaks of, broken in one place: (id, the code, what stands there instead).
 MUTATIONS = [
-    ("returns-twice", "line.tell(returned)", "line.tell(os.getpid())"),
+    ("returns-twice", "channel.send(returned)", "channel.send(os.getpid())"),
     ("returns-twice", "returned = os.fork()", "returned = os.fork() and 1"),
     ("failure-is-oserror", "(0, 0))", "resource.getrlimit(resource.RLIMIT_NPROC))"),
     ("failure-is-oserror", "os._exit(errno_of_fork())", "errno_of_fork() and os.kill(os.getpid(), signal.SIGKILL)"),
     (
         "continues-after-fork",
-        '    line.tell(("after", os.getpid()))\n    if pid == 0:\n        os._exit(0)\n',
-        '    if pid == 0:\n        os._exit(0)\n    line.tell(("after", os.getpid()))\n',
+        '    channel.send(("after", os.getpid()))\n    if pid == 0:\n        os._exit(0)\n',
+        '    if pid == 0:\n        os._exit(0)\n    channel.send(("after", os.getpid()))\n',
     ),
     (
         "continues-after-fork",
-        '    line.tell(("before", os.getpid()))\n    pid = os.fork()\n',
-        '    pid = os.fork()\n    line.tell(("before", os.getpid()))\n',
+        '    channel.send(("before", os.getpid()))\n    pid = os.fork()\n',
+        '    pid = os.fork()\n    channel.send(("before", os.getpid()))\n',
     ),
     ("order-not-fixed", 'b"parent " if pid else b"child "', 'b"parent "'),
     (
         "order-not-fixed",
-        'os._exit(0)\n    stage.took_part(pid, "child of a trial")',
-        'os._exit(1)\n    stage.took_part(pid, "child of a trial")',
+        'os._exit(0)\n    stage.record_process(pid, "child of a trial")',
+        'os._exit(1)\n    stage.record_process(pid, "child of a trial")',
     ),
     (
         "inherits-memory",
@@ -85,8 +85,8 @@ MUTATIONS = [
     ("copy-on-write", "write_each_page(memory, written_kib)", "write_each_page(memory, inherited_kib)"),
     (
         "identity",
-        "line.tell((os.getpid(), os.getppid()))",
-        "os.fork() and (os.wait(), os._exit(0))\n            line.tell((os.getpid(), os.getppid()))",
+        "channel.send((os.getpid(), os.getppid()))",
+        "os.fork() and (os.wait(), os._exit(0))\n            channel.send((os.getpid(), os.getppid()))",
     ),
     ("process-record", "write_each_page(memory, filled_kib)", "pass"),
     (
@@ -109,12 +109,12 @@ MUTATIONS = [
     ("systemexit-can-be-caught", '"and went on")', '"and went on")\n    raise'),
     ("Process-attributes", "sys.exit(a + b)", "sys.exit(a)"),
     ("Process-attributes", "sys.exit(a + b)", "os.kill(os.getpid(), signal.SIGTERM)"),
-    ("Process-attributes", '    gate.wait()\n    sys.exit', "    sys.exit"),
-    ("Process-join-timeout", "process.join(timeout)", "gate.open() or process.join()"),
+    ("Process-attributes", '    barrier.wait()\n    sys.exit', "    sys.exit"),
+    ("Process-join-timeout", "process.join(timeout)", "barrier.open() or process.join()"),
     (
         "Process-own-memory",
-        "process = Process(target=count_up, args=(line,))",
-        "count_up(line)\n    process = Process(target=int)",
+        "process = Process(target=count_up, args=(channel,))",
+        "count_up(channel)\n    process = Process(target=int)",
     ),
     ("Process-own-memory", "    counter += 1\n", ""),
     ("Process-daemon", "signal.pause, daemon=True", "signal.pause"),

@@ -20,15 +20,15 @@ INIT = ["orphan", "-q", "--", IPCCTL]
 
 # What the statement of each check speaks of, broken in one place: (id, the code, what stands there instead).
 MUTATIONS = [
-    ("adopted", "self.line.tell(time.monotonic())", "self.line.tell(time.monotonic()) or self.gate.wait()"),
-    ("adopted", "self.line.tell((os.getpid(), os.getppid()))", "self.line.tell((os.getpid(), 1))"),
+    ("adopted", "self.channel.send(time.monotonic())", "self.channel.send(time.monotonic()) or self.barrier.wait()"),
+    ("adopted", "self.channel.send((os.getpid(), os.getppid()))", "self.channel.send((os.getpid(), 1))"),
     (
         "adopted",
-        "self.line.tell((time.monotonic(), os.getppid()))",
-        "self.line.tell((time.monotonic(), os.getpid()))",
+        "self.channel.send((time.monotonic(), os.getppid()))",
+        "self.channel.send((time.monotonic(), os.getpid()))",
     ),
-    ("runs-on", "self.line.tell(sum(range(1001)))", "pass"),
-    ("runs-on", "self.line.tell(sum(range(1001)))", "self.line.tell(sum(range(1000)))"),
+    ("runs-on", "self.channel.send(sum(range(1001)))", "pass"),
+    ("runs-on", "self.channel.send(sum(range(1001)))", "self.channel.send(sum(range(1000)))"),
     (
         "adopter-reaps",
         "    orphan.finish()\n    state = orphan.reaped()\n    if",
@@ -95,8 +95,8 @@ def test_an_adopter_that_does_not_wait_is_named() -> None:
 
 
 def test_an_init_that_does_not_wait_fails_its_check() -> None:
-    looks = "seen = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT); line.tell((seen.si_pid, 0))"
-    waits = "line.tell(os.wait())"
+    looks = "seen = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT); channel.send((seen.si_pid, 0))"
+    waits = "channel.send(os.wait())"
     assert SOURCE.count(waits) == 1
     found = run_broken("orphan.adopter-reaps", SOURCE.replace(waits, looks))
     assert found.startswith("failed under an init: record Z "), found
@@ -123,15 +123,15 @@ def test_a_check_stands_alone(check: str) -> None:
     assert run_alone(check, SOURCE, AN_ADOPTER_THAT_WAITS).startswith("held "), check
 
 
-HELD = r"ipcctl orphan: process (\d+) was left by (\d+), and adopted by (\d+) \((.*)\); held for .*\n"
+EXIT_OK = r"ipcctl orphan: process (\d+) was left by (\d+), and adopted by (\d+) \((.*)\); held for .*\n"
 
 
 def test_hold_keeps_the_orphan_for_others_to_see() -> None:
     with started(*INIT, "orphan", "--hold", "300ms", "-q") as process:
         assert process.stderr is not None
-        line = process.stderr.readline()
-        match = re.fullmatch(HELD, line)
-        assert match, line
+        channel = process.stderr.readline()
+        match = re.fullmatch(EXIT_OK, channel)
+        assert match, channel
         orphan, parent, adopter = map(int, match.groups()[:3])
         assert (runs(orphan), state_of(parent), runs(adopter)) == (True, "", True)
         assert process.communicate()[1] == ""
@@ -143,7 +143,7 @@ def test_a_signal_ends_the_hold_and_leaves_nothing(number: signal.Signals) -> No
     """The orphan is out of reach of its maker; it ends by itself when that is gone."""
     with started("orphan", "--hold", "1h") as process:
         assert process.stderr is not None
-        match = re.fullmatch(HELD, process.stderr.readline())
+        match = re.fullmatch(EXIT_OK, process.stderr.readline())
         assert match
         process.send_signal(number)
         assert process.communicate() == ("", "")

@@ -19,12 +19,12 @@ SOURCE = (ROOT / "src/ipcctl/demos/pipe.py").read_text("utf-8")
 # What the statement of each check speaks of, broken in one place: (id, the code, what stands there instead).
 MUTATIONS = [
     ("duplex", "Pipe(duplex=True)\n", "Pipe(duplex=False)\n"),
-    ("duplex", 'post.send(second, "from the child")', 'post.send(second, "from nobody")'),
+    ("duplex", 'log.send(second, "from the child")', 'log.send(second, "from nobody")'),
     ("simplex", "Pipe(duplex=False)\n    with", "Pipe(duplex=True)\n    with"),
     (
         "recv-blocks-when-empty",
-        'line.tell("receiving")\n                post.receive(receiving)',
-        'line.tell("receiving")',
+        'channel.send("receiving")\n                log.receive(receiving)',
+        'channel.send("receiving")',
     ),
     ("send-blocks-when-full", "while True:\n            count +=", "for _ in range(1):\n            count +="),
     ("order", "for message in sent:\n", "for message in reversed(sent):\n"),

@@ -23,16 +23,18 @@ MUTATIONS = [
     ("initial-value", '.Semaphore(value)', '.Semaphore(value + 1)'),
     ("acquire-decrements", "        semaphore.acquire()\n        values", "        values"),
     ("release-increments", "                semaphore.release()\n", "                pass\n"),
-    ("blocks-at-zero", "            semaphore.acquire()\n            line.tell(time", "            line.tell(time"),
+    ("blocks-at-zero", "            semaphore.acquire()\n            channel.send(time",
+     "            channel.send(time"),
     ("blocks-at-zero", "    semaphore = semaphore_of(0)\n    pid = os.fork()\n    if pid == 0:\n"
-     "        with ending_child():\n            line.tell(sem", "    semaphore = semaphore_of(1)\n    pid = os.fork()\n"
-     "    if pid == 0:\n        with ending_child():\n            line.tell(sem"),
+     "        with ending_child():\n            channel.send(sem",
+     "    semaphore = semaphore_of(1)\n    pid = os.fork()\n"
+     "    if pid == 0:\n        with ending_child():\n            channel.send(sem"),
     ("at-most-n", "        self.semaphore.acquire()\n", ""),
     ("at-most-n", "Turns(stage, semaphore_of(slots), tasks)", "Turns(stage, semaphore_of(slots - 1), tasks)"),
     ("at-most-n", "Turns(stage, semaphore_of(slots), tasks)", "Turns(stage, semaphore_of(slots + 1), tasks)"),
-    ("all-finish", "                with semaphore:\n                    line.tell(number)",
-     "                semaphore.acquire()\n                line.tell(number)"),
-    ("all-finish", "                    line.tell(number)\n", "                    line.tell(0)\n"),
+    ("all-finish", "                with semaphore:\n                    channel.send(number)",
+     "                semaphore.acquire()\n                channel.send(number)"),
+    ("all-finish", "                    channel.send(number)\n", "                    channel.send(0)\n"),
 ]  # fmt: skip
 
 

@@ -34,16 +34,16 @@ MUTATIONS = [
     ),
     (
         "keeps-record-only",
-        "    gate.open()\n    exit_status = decode(wait_until_zombie(pid))[0]\n",
+        "    barrier.open()\n    exit_status = decode(wait_until_zombie(pid))[0]\n",
         "    exit_status = 7\n",
     ),
     ("keeps-record-only", "with ending_child(7):", "with ending_child(8):"),
     (
         "cannot-be-killed",
-        '        os._exit(3)\n    stage.took_part(pid, "child")\n    wait_until_zombie(pid)\n',
-        '        signal.pause()\n    stage.took_part(pid, "child")\n',
+        '        os._exit(3)\n    stage.record_process(pid, "child")\n    wait_until_zombie(pid)\n',
+        '        signal.pause()\n    stage.record_process(pid, "child")\n',
     ),
-    ("wait-reaps", "line.tell(os.wait())", "line.tell(os.waitpid(pid, os.WNOHANG))"),
+    ("wait-reaps", "channel.send(os.wait())", "channel.send(os.waitpid(pid, os.WNOHANG))"),
     ("wait-reaps", "with ending_child(5):", "with ending_child(6):"),
     ("avoid-wait", "os.wait() for _ in range(family.count)", "os.wait() for _ in range(family.count - 1)"),
     ("avoid-waitpid-handler", "while (ended := os.waitpid(-1, os.WNOHANG))[0]:", "if (ended := os.wait())[0]:"),
@@ -55,10 +55,10 @@ MUTATIONS = [
         "            family.child(number)\n        began = time.monotonic()\n",
     ),
     ("avoid-sigchld-ignored", "    signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n", ""),
-    ("unreaped-accumulate", "    family.have_children()\n    family.tell([])", "    family.have_children()\n"
-     "    family.tell([os.wait()])"),
-    ("parent-exit-clears", "    family.have_children()\n    family.tell([])", "    family.have_children()\n"
-     "    family.tell([os.wait()])"),
+    ("unreaped-accumulate", "    family.have_children()\n    family.send([])", "    family.have_children()\n"
+     "    family.send([os.wait()])"),
+    ("parent-exit-clears", "    family.have_children()\n    family.send([])", "    family.have_children()\n"
+     "    family.send([os.wait()])"),
     ("parent-exit-clears", "    family.ended()\n    adopters", "    adopters"),
 ]  # fmt: skip
 
@@ -128,10 +128,10 @@ def test_a_check_stands_alone(check: str) -> None:
     assert run_alone(check, SOURCE, count=3).startswith("held "), check
 
 
-def held_pids(line: str) -> tuple[int, list[int]]:
+def held_pids(channel: str) -> tuple[int, list[int]]:
     """The parent and its zombies, out of what --hold says."""
-    match = re.fullmatch(r"ipcctl zombie: zombies of process (\d+): ([\d ]+); held for .* s, Ctrl-C ends it\n", line)
-    assert match, line
+    match = re.fullmatch(r"ipcctl zombie: zombies of process (\d+): ([\d ]+); held for .* s, Ctrl-C ends it\n", channel)
+    assert match, channel
     return int(match[1]), list(map(int, match[2].split()))
 
 

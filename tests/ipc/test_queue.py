@@ -14,12 +14,12 @@ import pytest
 from support import clean_environment
 
 from ipcctl.errors import BadInput
-from ipcctl.ipc.queue.exchange import Getter, NoRoom, Putter, TooLate
+from ipcctl.ipc.queue.blocking import Consumer, NoRoom, Producer, WaitTimedOut
+from ipcctl.ipc.queue.database import Removed
 from ipcctl.ipc.queue.message import Taken
 from ipcctl.ipc.queue.queue import Closed, Queue
 from ipcctl.ipc.queue.queues import Queues
 from ipcctl.ipc.queue.splitting import Splitter
-from ipcctl.ipc.queue.store import Removed
 
 
 @pytest.fixture
@@ -94,8 +94,8 @@ def test_failures_are_counted_then_set_aside_then_revived_at_the_end(queue: Queu
     ((dead, why),) = queue.dead(9)
     assert (dead.body, dead.attempts, why) == (b"bad", 3, "status 2")
     with pytest.raises(BadInput, match=r"no dead message 7 .* there are: 1"):
-        queue.revive([7])
-    assert queue.revive() == 1
+        queue.requeue_dead([7])
+    assert queue.requeue_dead() == 1
     assert [each.body for each in queue.peek(9)] == [b"good", b"bad"]
     assert queue.take(2, attempt=True).messages[1].attempts == 1
     assert queue.stat()["held_bytes"] == 7
@@ -108,9 +108,9 @@ def test_a_bound_holds_what_is_leased_too_and_is_the_first_puts(queue: Queue) ->
     with pytest.raises(BadInput, match=r"at most 2 messages.*--max 5"):
         queue.put([b"3"], bound=5)
     with pytest.raises(NoRoom):
-        Putter(queue, 2, 0).put([b"3"])
-    with pytest.raises(TooLate):
-        Putter(queue, 2, 0.01).put([b"3"])
+        Producer(queue, 2, 0).put([b"3"])
+    with pytest.raises(WaitTimedOut):
+        Producer(queue, 2, 0.01).put([b"3"])
     queue.done(taken)
     assert queue.put([b"3", b"4"], bound=2) == 1
 
@@ -126,7 +126,7 @@ def test_closed(queue: Queue) -> None:
     queue.close_to_puts()
     with pytest.raises(Closed):
         queue.put([b"3"])
-    getter = Getter(queue, None, None)
+    getter = Consumer(queue, None, None)
     for taken in getter.batches():
         assert bodies(taken) == [b"1", b"2"]
         assert not queue.is_over()
@@ -139,10 +139,10 @@ def test_a_getter_that_waits_hears_of_each_kind_of_change(queue: Queue, queues: 
     queue.watch()
 
     def is_heard() -> bool:
-        heard = bool(select.select([queue.ear], [], [], 0)[0])
-        if heard:
-            queue.heard()
-        return heard
+        clear_wakeups = bool(select.select([queue.wakeup_fd], [], [], 0)[0])
+        if clear_wakeups:
+            queue.clear_wakeups()
+        return clear_wakeups
 
     assert not is_heard()
     with queues.open("q") as other:
@@ -162,9 +162,9 @@ def test_a_getter_that_waits_hears_of_each_kind_of_change(queue: Queue, queues: 
 
 
 def test_timeouts(queue: Queue) -> None:
-    with pytest.raises(TooLate):
-        next(Getter(queue, 1, 0.01).batches())
-    assert list(Getter(queue, 1, 0).batches()) == []
+    with pytest.raises(WaitTimedOut):
+        next(Consumer(queue, 1, 0.01).batches())
+    assert list(Consumer(queue, 1, 0).batches()) == []
 
 
 def test_a_bounded_queue_passes_all_between_threads(queue: Queue, queues: Queues) -> None:
@@ -172,13 +172,13 @@ def test_a_bounded_queue_passes_all_between_threads(queue: Queue, queues: Queues
 
     def put() -> None:
         with queues.open("q") as other:
-            Putter(other, 4, 20.0).put(wanted)
+            Producer(other, 4, 20.0).put(wanted)
             other.close_to_puts()
 
     thread = threading.Thread(target=put)
     thread.start()
     found = []
-    for taken in Getter(queue, None, 20.0).batches():
+    for taken in Consumer(queue, None, 20.0).batches():
         found += bodies(taken)
         queue.done(taken)
     thread.join()

@@ -17,7 +17,7 @@ import pytest
 from shared import own_directory
 
 from ipcctl.errors import BadInput, IpcctlError
-from ipcctl.ipc.names import Corrupted, NotThere, Refused
+from ipcctl.ipc.registry import Corrupted, NotThere, Refused
 from ipcctl.ipc.shm.ctype import NAMES, CType, OutOfRange, fitting_for, text_of
 from ipcctl.ipc.shm.shared import Shared, SharedMemory, SharedValues
 
@@ -336,7 +336,7 @@ print(json.dumps(found))
 MAKING = (
     DRIVER
     + """
-from ipcctl.ipc.names import NotThere
+from ipcctl.ipc.registry import NotThere
 from ipcctl.ipc.shm.shared import SharedValues
 def making(writing):
     for turn in range(150):

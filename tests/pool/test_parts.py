@@ -15,11 +15,11 @@ from support import end_children, wait_until
 
 from ipcctl.errors import BadInput
 from ipcctl.pool import processors
-from ipcctl.pool.family import Family, Marks, mark_of
-from ipcctl.pool.feed import Feed
+from ipcctl.pool.arguments import LineReader, Listed
+from ipcctl.pool.job_tree import JobTree, RlimitTag, mark_of
+from ipcctl.pool.jobs import JobSource
 from ipcctl.pool.output import Tagged
-from ipcctl.pool.source import Listed, Stream
-from ipcctl.process.stop import alive, kill, signal_family
+from ipcctl.process.terminate import alive, kill, signal_all
 from ipcctl.report.progress import Progress
 
 
@@ -27,7 +27,7 @@ def arguments_of(chunks: list[bytes], separator: bytes = b"\n") -> list[bytes]:
     """What a stream gives that comes in such chunks."""
     reading, writing = os.pipe()
     try:
-        stream, found = Stream(reading, "a pipe", separator), []
+        stream, found = LineReader(reading, "a pipe", separator), []
         for chunk in [*filter(None, chunks), None]:
             if chunk is None:
                 os.close(writing)
@@ -57,14 +57,14 @@ def test_the_last_line_needs_no_end_and_an_empty_one_counts() -> None:
 
 
 def test_jobs_of_several_none_twice_none_done() -> None:
-    feed = Feed(Listed(list("abcde")), per_job=2)
-    assert feed.total == 3
-    assert [(job.seq, job.arguments) for job in feed.all()] == [(1, ["a", "b"]), (2, ["c", "d"]), (3, ["e"])]
-    feed = Feed(Listed(list("abab")), unique=True)
-    assert ([job.seq for job in feed.all()], feed.repeated) == ([1, 2], 2)
-    feed = Feed(Listed(list("abab")))
-    feed.done = Counter({("a",): 1, ("z",): 1})
-    assert ([job.seq for job in feed.all()], feed.skipped) == ([2, 3, 4], 1)
+    jobs = JobSource(Listed(list("abcde")), per_job=2)
+    assert jobs.total == 3
+    assert [(job.seq, job.arguments) for job in jobs.all()] == [(1, ["a", "b"]), (2, ["c", "d"]), (3, ["e"])]
+    jobs = JobSource(Listed(list("abab")), unique=True)
+    assert ([job.seq for job in jobs.all()], jobs.repeated) == ([1, 2], 2)
+    jobs = JobSource(Listed(list("abab")))
+    jobs.done = Counter({("a",): 1, ("z",): 1})
+    assert ([job.seq for job in jobs.all()], jobs.skipped) == ([2, 3, 4], 1)
 
 
 @given(st.binary(), st.integers(0, 9))
@@ -116,7 +116,7 @@ def test_the_quota_narrows_the_processors(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_mark_outlives_exec_setsid_and_a_cleared_environment() -> None:
     before = mark_of(os.getpid())
-    marks = Marks(True)
+    marks = RlimitTag(True)
     mark = marks.set(5)
     if mark is None:
         pytest.skip("RLIMIT_RTTIME is set here already, or may not be")
@@ -135,12 +135,12 @@ echo; while :; do wait; done"""
 
 
 def test_a_jobs_tree_is_told_from_anothers_and_ended_whole() -> None:
-    marks, families = Marks(True), []
+    marks, families = RlimitTag(True), []
     for number in (1, 2):
         mark = marks.set(number)
         reading, writing = os.pipe()
         pid = os.posix_spawnp("sh", ["sh", "-c", TREE], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, writing, 1)])
-        families.append(Family(pid, mark))
+        families.append(JobTree(pid, mark))
         os.close(writing)
         assert os.read(reading, 1) == b"\n"
         os.close(reading)
@@ -150,7 +150,7 @@ def test_a_jobs_tree_is_told_from_anothers_and_ended_whole() -> None:
         pytest.skip("RLIMIT_RTTIME is set here already, or may not be")
     one, other = families
     wait_until(lambda: all(sleeping(family) == 5 for family in families))
-    signal_family(one, signal.SIGTERM, wake=True)
+    signal_all(one, signal.SIGTERM, wake=True)
     kill(one)
     wait_until(lambda: alive(one) == [])
     assert sleeping(other) == 5
@@ -159,7 +159,7 @@ def test_a_jobs_tree_is_told_from_anothers_and_ended_whole() -> None:
     end_children()
 
 
-def sleeping(family: Family) -> int:
+def sleeping(family: JobTree) -> int:
     """How many sleeps are in a tree."""
     return [each.name for each in alive(family)].count("sleep")
 

@@ -12,7 +12,7 @@ import pytest
 # the file stay until all have told. The file of the round before is stale by then, or was removed.
 ROUNDS = """
 import os, sys
-from ipcctl.process import pidfile
+from ipcctl.process.daemon import pidfile
 path, rounds, claimers, removers, fresh = sys.argv[1], *map(int, sys.argv[2:])
 
 def part(claims, gate, told, stay):

@@ -18,8 +18,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ipcctl.report.model import Check, Column, Event, Report
 from ipcctl.report.output import Output
-from ipcctl.report.report import Check, Column, Event, Report
 
 COLUMNS = (
     Column("name", "text", "a text"),

@@ -11,7 +11,7 @@ from support import tried
 
 from ipcctl.cli import COMMANDS
 from ipcctl.errors import MEANINGS
-from ipcctl.report.report import FORMATS
+from ipcctl.report.model import FORMATS
 
 pytestmark = pytest.mark.usefixtures("adopting")  # a block may leave daemons and orphans
 

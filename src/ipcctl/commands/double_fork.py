@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import HELD, NO, IpcctlError, OutputFailed
+from ..errors import EXIT_FALSE, EXIT_OK, IpcctlError, OutputFailed
+from ..report.model import Column, Report
 from ..report.options import output_options
 from ..report.output import Output
-from ..report.report import Column, Report
 from .arguments import Seconds, Wrapper, needs
 from .running import show
 
 if TYPE_CHECKING:
-    from ..process.daemon import Launch
-    from ..process.pidfile import Holder
+    from ..process.daemon.launch import Launch
+    from ..process.daemon.pidfile import Holder
 
 DAEMON = (
     Column("state", "text", "running, ended (the exit status says more), not running, stopped"),
@@ -73,7 +73,7 @@ class Jobs(click.ParamType):  # type: ignore[type-arg]
         return first, second
 
 
-def meant(given: dict[str, Any]) -> str:
+def mode_of(given: dict[str, Any]) -> str:
     """Which of its things the options ask for."""
     return "a daemon" if given["argv"] or given["status"] or given["stop"] else "the concept"
 
@@ -102,7 +102,7 @@ def tables() -> dict[str, tuple[Column, ...]]:
 @click.option("--grace", type=Seconds(), default=5.0, show_default=True, help="Time between TERM and KILL.")
 @click.option("--status", is_flag=True, help="Whether the daemon of --pidfile runs: status 0, or 1 if not.")
 @click.option("--stop", is_flag=True, help="End the daemon of --pidfile and its session; returns when they are gone.")
-@output_options(tables(), meant, source="double_fork")
+@output_options(tables(), mode_of, source="double_fork")
 @click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND [ARG]...]")
 def command(
     output: Output, argv: tuple[str, ...], jobs: tuple[float, float], status: bool, stop: bool, **how: Any
@@ -149,16 +149,16 @@ def check_combination(argv: tuple[str, ...], status: bool, stop: bool, pidfile: 
 def start(output: Output, argv: tuple[str, ...], log: str | None, stdout: str | None, stderr: str | None,
           **how: Any) -> int:  # fmt: skip
     """Start the daemon, and report what the kernel says of it."""
-    from ..process.become import Plan
-    from ..process.daemon import NULL, Launch, account_of, open_streams
+    from ..process.daemon.child import DaemonSpec
+    from ..process.daemon.launch import NULL, Launch, account_of, open_streams
 
     output.open()
     both = NULL if log is None else log
     out, err = both if stdout is None else stdout, both if stderr is None else stderr
     account = account_of(how["user"]) if how["user"] is not None else None
     said = None if err == NULL else err
-    plan = Plan(argv, open_streams(out, err), how["chdir"], how["umask"], account, how["pidfile"], log=said)
-    launch = Launch(plan, how["grace"])
+    spec = DaemonSpec(argv, open_streams(out, err), how["chdir"], how["umask"], account, how["pidfile"], log=said)
+    launch = Launch(spec, how["grace"])
     message = begin(launch, how["ready"], how["timeout"], how["alive_for"])
     row = {**row_of_launch(launch), "message": message, "stdout": rooted(out), "stderr": rooted(err)}
     try:
@@ -166,7 +166,7 @@ def start(output: Output, argv: tuple[str, ...], log: str | None, stdout: str | 
     except OutputFailed as error:
         launch.undo()
         raise OutputFailed(f"{error}; the daemon was ended") from None
-    return HELD
+    return EXIT_OK
 
 
 def begin(launch: Launch, ready: bool, timeout: float, alive_for: float | None) -> str | None:
@@ -174,11 +174,11 @@ def begin(launch: Launch, ready: bool, timeout: float, alive_for: float | None) 
     if not ready:
         launch.start(alive_for_s=alive_for)
         return None
-    from ..process.ready import ReadySocket
+    from ..process.daemon.notify_socket import NotifySocket
 
-    account = launch.plan.account
-    socket = ReadySocket(os.geteuid() if account is None else account.uid)
-    launch.plan.environment = {**os.environ, "NOTIFY_SOCKET": socket.address}
+    account = launch.spec.account
+    socket = NotifySocket(os.geteuid() if account is None else account.uid)
+    launch.spec.environment = {**os.environ, "NOTIFY_SOCKET": socket.address}
     try:
         launch.start(socket, timeout, alive_for)
     finally:
@@ -188,13 +188,13 @@ def begin(launch: Launch, ready: bool, timeout: float, alive_for: float | None) 
 
 def row_of_launch(launch: Launch) -> dict[str, Any]:
     """The daemon that was started, as the kernel has it now that its adopter is its parent."""
-    from ..process.outcome import decode
+    from ..process.wait_status import decode
 
     now = launch.adopted
     row = facts_of(now or launch.record, now is not None)
     row["state"] = "ended" if now is None or now.state in "ZX" else "running"
-    row["argv"] = row.get("argv") or list(launch.plan.argv)
-    row |= {"pid": launch.pid, "took_s": launch.took_s, "pidfile": rooted(launch.plan.pidfile)}
+    row["argv"] = row.get("argv") or list(launch.spec.argv)
+    row |= {"pid": launch.pid, "took_s": launch.took_s, "pidfile": rooted(launch.spec.pidfile)}
     if launch.wait_status is not None:
         row["exit_code"], row["signal"], _ = decode(launch.wait_status)
     return row
@@ -202,7 +202,7 @@ def row_of_launch(launch: Launch) -> dict[str, Any]:
 
 def facts_of(stat: Any, adopted: bool = True) -> dict[str, Any]:
     """What /proc says of a daemon; its parent only where that is the one it keeps when we are gone."""
-    from ..process.procfs import argv_of, started_at, stat_of
+    from ..process.procfs import argv_of, owner_of, started_at, stat_of
 
     if stat is None:
         return {}
@@ -220,14 +220,6 @@ def facts_of(stat: Any, adopted: bool = True) -> dict[str, Any]:
     }
 
 
-def owner_of(pid: int) -> int | None:
-    """The user ID that a process runs as."""
-    try:
-        return os.stat(f"/proc/{pid}").st_uid
-    except FileNotFoundError:
-        return None
-
-
 def rooted(path: str | None) -> str | None:
     """The path from the root, so that it can be found from anywhere."""
     try:
@@ -238,11 +230,11 @@ def rooted(path: str | None) -> str | None:
 
 def asked_after(output: Output, pidfile: str) -> int:
     """Whether the daemon runs."""
-    from ..process.pidfile import holder_of
+    from ..process.daemon.pidfile import holder_of
 
     holder = holder_of(pidfile)
     write(output, row_of_holder(holder, pidfile))
-    return NO if holder is None else HELD
+    return EXIT_FALSE if holder is None else EXIT_OK
 
 
 def row_of_holder(holder: Holder | None, pidfile: str) -> dict[str, Any]:
@@ -253,7 +245,7 @@ def row_of_holder(holder: Holder | None, pidfile: str) -> dict[str, Any]:
 
 def stopped(output: Output, pidfile: str, grace: float) -> int:
     """End the daemon and its session."""
-    from ..process.pidfile import holder_of, remove
+    from ..process.daemon.pidfile import holder_of, remove
 
     begun = time.monotonic()
     holder = holder_of(pidfile)
@@ -268,13 +260,10 @@ def stopped(output: Output, pidfile: str, grace: float) -> int:
         row |= {"state": "stopped", "took_s": round(time.monotonic() - begun, 6)}
     remove(pidfile)
     write(output, row)
-    return HELD
+    return EXIT_OK
 
 
 def write(output: Output, row: dict[str, Any]) -> None:
     """Write the one row; the summary is the same, as a shell evaluates it."""
     summary = {each.name: row.get(each.name) for each in DAEMON if each.name not in ("argv", "started")}
     output.write(Report("double-fork", DAEMON, ok=row["state"] != "not running", summary=summary, rows=[row]))
-
-
-command.tables = tables()  # type: ignore[attr-defined]

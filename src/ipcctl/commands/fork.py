@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from ..errors import HELD, BadInput
-from ..process.outcome import OUTPUT_COLUMNS, RUN_COLUMNS
+from ..errors import EXIT_OK, BadInput
+from ..process.result import OUTPUT_COLUMNS, RUN_COLUMNS
+from ..report.model import Column, Report
 from ..report.options import output_options
 from ..report.output import Output
-from ..report.report import Column, Report
 from .arguments import Seconds, Sizes, Wrapper, needs
 from .running import run_and_report, show
 
@@ -26,7 +26,7 @@ COST = (
 MOST_COPIES = 10_000
 
 
-def meant(given: dict[str, Any]) -> str:
+def mode_of(given: dict[str, Any]) -> str:
     """Which of the three things the options ask for."""
     return "--cost" if given["cost"] else "-- COMMAND" if given["argv"] else "the concept"
 
@@ -48,7 +48,7 @@ def tables() -> dict[str, tuple[Column, ...]]:
 @click.option("--capture", is_flag=True, help="Keep COMMAND's output in the records; the report goes to stdout.")
 @click.option("--cost", is_flag=True, help="Measure what starting a process costs, by method and parent's memory.")
 @click.option("--rss", type=Sizes(), metavar="SIZE,…", help="With --cost: the parent's memory.  [default: 0,64M,256M]")
-@output_options(tables(), meant, source="fork")
+@output_options(tables(), mode_of, source="fork")
 @click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND [ARG]...]")
 def command(output: Output, argv: tuple[str, ...], cost: bool, trials: int, rss: list[int] | None, **how: Any) -> int:
     """See what fork does: one call, two processes.
@@ -77,7 +77,7 @@ def measure(output: Output, argv: tuple[str, ...], rss: list[int] | None) -> int
 
     output.open()
     output.write(Report("fork", COST, rows=rows_of_costs(rss), title="the cost of starting a process"), live=True)
-    return HELD
+    return EXIT_OK
 
 
 def run(
@@ -91,7 +91,7 @@ def run(
     if write := output.streaming():
         job.heard = lambda number, record: write({"copy": number, **record.row()})
     run_and_report(output, "fork", job, lambda: Report(
-        "fork", RECORD, ok=job.status == HELD, summary=summary(job), events=job.events,
+        "fork", RECORD, ok=job.status == EXIT_OK, summary=summary(job), events=job.events,
         rows=[{"copy": i, **each.row()} for i, each in enumerate(job.records, 1)]))  # fmt: skip
     return job.status
 
@@ -115,6 +115,3 @@ def summary(job: Any) -> dict[str, Any]:
         "system_s": round(sum(each.system_s for each in known), 6),
         "max_rss_kib": max(peaks, default=None),
     }
-
-
-command.tables = tables()  # type: ignore[attr-defined]

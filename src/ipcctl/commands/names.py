@@ -1,4 +1,4 @@
-"""What `sem`, `shm` and `queue` have in common: a concept with things to do by name, `list`, `remove`, and names."""
+"""What `sem`, `shm` and `queue` share: a concept with verbs for named objects, `list` and `remove` among them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from ..errors import HELD, BadInput, IpcctlError
-from ..ipc.names import Things, checked_name
+from ..errors import EXIT_OK, BadInput, IpcctlError
+from ..ipc.registry import Registry, checked_name
+from ..report.model import Column, Report
 from ..report.options import output_options
 from ..report.output import Output
-from ..report.report import Column, Report
 from ..report.sink import say
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ COMMON_COLUMNS = (
 
 
 class Concept(click.Group):
-    """A concept that things are done with by name: `ipcctl sem` alone shows it, `ipcctl sem run` does something.
+    """A concept with named objects: `ipcctl sem` alone shows it, `ipcctl sem run` works on one.
 
     Its own options are the show's. The function that it is made of is not called when a subcommand is.
     """
@@ -67,13 +67,13 @@ def alone(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-class ThingName(click.ParamType):  # type: ignore[type-arg]
-    """The name of a thing of one kind; those that there are complete it."""
+class ObjectName(click.ParamType):  # type: ignore[type-arg]
+    """The name of an object of one kind; those that there are complete it."""
 
     name = "name"
 
-    def __init__(self, things: Callable[[], Things]) -> None:
-        self.things = things
+    def __init__(self, objects: Callable[[], Registry]) -> None:
+        self.objects = objects
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The name; a usage error for what is none."""
@@ -88,7 +88,7 @@ class ThingName(click.ParamType):  # type: ignore[type-arg]
 
         given = ctx.params.get(param.name or "") or ()
         try:
-            names = self.things().names()
+            names = self.objects().names()
         except (IpcctlError, OSError):
             return []
         return [CompletionItem(name) for name in names if name.startswith(incomplete) and name not in given]
@@ -112,23 +112,23 @@ class CommandAfterDashes(click.Command):
         return rest
 
 
-def add_list_and_remove(group: Concept, things: Callable[[], Things], figures: Sequence[Column]) -> None:
+def add_list_and_remove(group: Concept, objects: Callable[[], Registry], figures: Sequence[Column]) -> None:
     """Give a concept its `list` and `remove`; `figures` are the columns of its kind, between the name and the owner."""
     columns = (NAME_COLUMN, *figures, *COMMON_COLUMNS)
     kind = group.name
 
     @group.command("list", short_help="Show those that there are.")
     @output_options({"list": columns}, lambda given: "list")
-    def list_things(output: Output) -> int:
+    def list_objects(output: Output) -> int:
         """Show those that there are, and what is wrong where something is."""
         output.open()
-        rows = list(things().rows())
-        output.write(Report(str(kind), columns, summary={"things": len(rows)}, rows=rows, title=f"{kind} list"))
-        return HELD
+        rows = list(objects().rows())
+        output.write(Report(str(kind), columns, summary={"objects": len(rows)}, rows=rows, title=f"{kind} list"))
+        return EXIT_OK
 
     @group.command("remove", short_help="Remove them; those that wait for one of them end with an error.")
     @click.option("--all", "everything", is_flag=True, help="Remove every one there is.")
-    @click.argument("names", nargs=-1, type=ThingName(things), metavar="NAME...")
+    @click.argument("names", nargs=-1, type=ObjectName(objects), metavar="NAME...")
     def remove(names: tuple[str, ...], everything: bool) -> int:
         """Remove them. Those that wait for one of them end with an error.
 
@@ -136,15 +136,15 @@ def add_list_and_remove(group: Concept, things: Callable[[], Things], figures: S
         """
         if bool(names) == everything:
             raise click.UsageError("name those to remove, or give --all" + (", not both" if names else ""))
-        return remove_each(things(), names or tuple(things().names()), f"ipcctl {kind}")
+        return remove_each(objects(), names or tuple(objects().names()), f"ipcctl {kind}")
 
 
-def remove_each(things: Things, names: Sequence[str], prefix: str) -> int:
+def remove_each(objects: Registry, names: Sequence[str], prefix: str) -> int:
     """Remove what can be removed, and say what cannot; the status is that of the last that could not."""
-    status = HELD
+    status = EXIT_OK
     for name in dict.fromkeys(names):
         try:
-            things.remove(name)
+            objects.remove(name)
         except IpcctlError as error:
             say(f"{prefix}: {error}")
             status = error.status

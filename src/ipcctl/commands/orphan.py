@@ -6,16 +6,16 @@ from typing import Any
 
 import click
 
-from ..errors import HELD
+from ..errors import EXIT_OK
+from ..report.model import Column, Report
 from ..report.options import output_options
 from ..report.output import Output
-from ..report.report import Column, Report
 from ..report.sink import say
 from .arguments import Seconds, Wrapper, needs
 from .running import run_and_report, show
 
 
-def meant(given: dict[str, Any]) -> str:
+def mode_of(given: dict[str, Any]) -> str:
     """Which of the two things the options ask for."""
     return "-- COMMAND" if given["argv"] else "the concept"
 
@@ -37,7 +37,7 @@ def tables() -> dict[str, tuple[Column, ...]]:
               help="With --left wait: end them after so long; status 124.")
 @click.option("--grace", type=Seconds(), default=5.0, show_default=True, help="Time between TERM and KILL.")
 @click.option("--fail-on-leak", is_flag=True, help="Status 1 when COMMAND gave 0 and a process outlived its parent.")
-@output_options(tables(), meant, source="orphan")
+@output_options(tables(), mode_of, source="orphan")
 @click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND [ARG]...]")
 def command(output: Output, argv: tuple[str, ...], subreaper: bool, hold: float | None, **how: Any) -> int:
     """See what becomes of a process whose parent ends before it.
@@ -89,5 +89,5 @@ def report_of(job: Any, fail_on_leak: bool) -> Report:
         "timed_out": job.time_was_up,
         "start_error": record.start_error,
     }
-    return Report("orphan", ORPHAN_COLUMNS, status == HELD, summary, rows, events=job.events,
+    return Report("orphan", ORPHAN_COLUMNS, status == EXIT_OK, summary, rows, events=job.events,
                   title="processes that outlived their parent")  # fmt: skip

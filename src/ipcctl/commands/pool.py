@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import HELD, BadInput
+from ..errors import EXIT_OK, BadInput
+from ..report.model import Column
 from ..report.options import output_options
 from ..report.output import Output
-from ..report.report import Column
 from .arguments import Seconds, Size, Wrapper, needs
 from .running import show
 
@@ -21,7 +21,7 @@ MOST_WORKERS = 64
 JOBS = "-- COMMAND, or --lines"
 
 
-def meant(given: dict[str, Any]) -> str:
+def mode_of(given: dict[str, Any]) -> str:
     """Which of the two things the options ask for."""
     return JOBS if given["argv"] or given["lines"] or given["retry_failed"] else "the concept"
 
@@ -68,7 +68,7 @@ def tables() -> dict[str, tuple[Column, ...]]:
 @click.option("--memfree", type=Size(), metavar="SIZE", help="Start none while less memory is available.")
 @click.option("--progress/--no-progress", default=None,
               help="Show how far it is.  [default: where stderr is a terminal]")
-@output_options(tables(), meant, source="pool")
+@output_options(tables(), mode_of, source="pool")
 @click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND [ARG]... [::: ARGUMENT...]]")
 def command(output: Output, argv: tuple[str, ...], tasks: int, seconds: float, **how: Any) -> int:
     """See a pool of workers, or run jobs of your own, so many at a time.
@@ -143,10 +143,7 @@ def dry_run(output: Output, plan: Plan) -> int:
     """Print the commands."""
     import shlex
 
-    for job in plan.feed.all():
+    for job in plan.jobs.all():
         output.sink.write(shlex.join(plan.template.argv(job.arguments, job.seq, 1)) + "\n")
     output.sink.flush()
-    return HELD
-
-
-command.tables = tables()  # type: ignore[attr-defined]
+    return EXIT_OK

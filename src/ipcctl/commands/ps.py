@@ -12,13 +12,13 @@ from typing import Any
 import click
 
 from ..demos.columns import STATE_COLUMNS
-from ..errors import HELD, NO, BadInput, Interrupted
-from ..process.listing import AT, COLUMNS, Lister, how_sigchld_is_treated, stats
+from ..errors import EXIT_FALSE, EXIT_OK, BadInput, Interrupted
+from ..process.listing import AT, COLUMNS, Lister, sigchld_disposition, stats
 from ..process.procfs import STATES
 from ..process.selection import Selection
+from ..report.model import Column, Report, Row
 from ..report.options import output_options
 from ..report.output import Output
-from ..report.report import Column, Report, Row
 from ..report.sink import say
 from .arguments import Seconds
 from .running import show
@@ -61,7 +61,7 @@ TABLES = {
 }
 
 
-def meant(given: dict[str, Any]) -> str:
+def mode_of(given: dict[str, Any]) -> str:
     """Which of the tables the options ask for."""
     if given["tree"] and given["format"] == "table" and given["columns"] is None:
         return "--tree, drawn"
@@ -147,7 +147,7 @@ class Pattern(click.ParamType):  # type: ignore[type-arg]
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="The first N alone.")
 @click.option("--watch", type=Seconds(positive=True), metavar="SECONDS", help="Again and again, so often.")
 @click.option("--states", is_flag=True, help="Make a process in each state, and check what the kernel shows for it.")
-@output_options(TABLES, meant, source="ps")
+@output_options(TABLES, mode_of, source="ps")
 @click.argument("pids", nargs=-1, type=Pid(), metavar="[PID]...")
 def command(output: Output, states: bool, watch: float | None, **asked: Any) -> int:
     """List processes: states in words, trees, zombies and who neglects them.
@@ -218,7 +218,7 @@ class Listing:
             if self.only_counts:
                 report.rows = list(report.rows)
             self.output.write(report)
-        return HELD if report.ok else NO
+        return EXIT_OK if report.ok else EXIT_FALSE
 
     def report(self, found: Iterable[Row]) -> Report:
         """The processes as rows, or as a tree; the figures are counted as the rows come."""
@@ -295,7 +295,7 @@ def parent_row(ppid: int, zombies: list[Row], lister: Lister) -> Row:
     return {
         **{name: parent.get(name) for name in ("user", "stat", "command")},
         "ppid": ppid,
-        "sigchld": how_sigchld_is_treated(ppid),
+        "sigchld": sigchld_disposition(ppid),
         "zombies": len(zombies),
         "oldest_s": max(ages),
         "newest_s": min(ages),
@@ -308,8 +308,8 @@ def parent_row(ppid: int, zombies: list[Row], lister: Lister) -> Row:
 
 def tree_rows(rows: list[Row], output: Output) -> Iterable[Row]:
     """The tree of these processes: drawn, nested in JSON, and elsewhere a row each, parents before their children."""
-    from ..report.branches import drawn, in_order
     from ..report.sink import visible_line
+    from ..report.tree import drawn, in_order
 
     by_pid = {row["pid"]: row for row in rows}
     families: dict[int, list[Row]] = {}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..errors import HELD, NO
+from ..errors import EXIT_FALSE, EXIT_OK
+from ..report.model import Report
 from ..report.output import Output
-from ..report.report import Report
 from ..report.sink import say
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def show(output: Output, concept: str, **options: Any) -> int:
     output.open()
     report = demonstrate(concept, **options)
     output.write(report)
-    return HELD if report.ok else NO
+    return EXIT_OK if report.ok else EXIT_FALSE
 
 
 def run_and_report(output: Output, concept: str, job: Run, report: Callable[[], Report]) -> None:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from ..demos.columns import TURN_COLUMNS
-from ..errors import HELD, NO, TIMED_OUT, BadInput
+from ..errors import EXIT_FALSE, EXIT_OK, EXIT_TIMED_OUT, BadInput
+from ..report.model import Column, Report
 from ..report.options import output_options
 from ..report.output import Output
-from ..report.report import Column, Report
 from ..report.sink import say
 from .arguments import Seconds
-from .names import CommandAfterDashes, Concept, ThingName, add_list_and_remove
+from .names import CommandAfterDashes, Concept, ObjectName, add_list_and_remove
 from .running import show
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def semaphores() -> Semaphores:
     return Semaphores(lambda line: say(f"ipcctl sem: {line}"))
 
 
-NAME = click.argument("name", type=ThingName(semaphores))
+NAME = click.argument("name", type=ObjectName(semaphores))
 
 
 @click.group("sem", cls=Concept)
@@ -93,15 +93,15 @@ def run(name: str, slots: int | None, once: bool, timeout: float | None, argv: t
     found = semaphores().get_or_make(name, slots)
     behave_as_a_command()
     if found.take(not once, None if timeout is None else time.monotonic() + timeout):
-        from ..ipc.sem.mark import mark_holder
-        from ..process.spawn import turn_into
+        from ..ipc.sem.holders import mark_holder
+        from ..process.spawn import exec_command
 
         mark_holder(found.id)
-        turn_into(argv)
+        exec_command(argv)
     state = found.state()
     came_free = "is free" if once else f"came free within {timeout:g} s"
     say(f"ipcctl sem: no slot of {name!r} {came_free}: {state.held} of {state.capacity} are held")
-    return NO if once else TIMED_OUT
+    return EXIT_FALSE if once else EXIT_TIMED_OUT
 
 
 def behave_as_a_command() -> None:
@@ -120,17 +120,17 @@ def wait(name: str, timeout: float | None) -> int:
 
     One that is not there is held by nobody.
     """
-    from ..ipc.names import NotThere
+    from ..ipc.registry import NotThere
 
     try:
         found = semaphores().get_or_remake(name)
     except NotThere:
-        return HELD
+        return EXIT_OK
     behave_as_a_command()
     if found.wait_until_settled(None if timeout is None else time.monotonic() + timeout):
-        return HELD
+        return EXIT_OK
     say(f"ipcctl sem: {name!r} was still held after {timeout:g} s: {found.state().held} times")
-    return TIMED_OUT
+    return EXIT_TIMED_OUT
 
 
 @command.command("stat", short_help="Show capacity, free, waiting, and the holders.")
@@ -144,7 +144,7 @@ def stat(output: Output, name: str) -> int:
     """
     output.open()
     output.write(report_on(semaphores().get_or_remake(name)))
-    return HELD
+    return EXIT_OK
 
 
 def report_on(found: Semaphore) -> Report:
@@ -168,7 +168,7 @@ def resize(name: str, slots: int) -> int:
     Holders keep their slots: where there are more than N, nobody enters until enough of them have ended.
     """
     semaphores().resize(name, slots)
-    return HELD
+    return EXIT_OK
 
 
 add_list_and_remove(command, semaphores, FIGURES)

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import HELD, NO, BadInput
+from ..errors import EXIT_FALSE, EXIT_OK, BadInput
+from ..report.model import Column
 from ..report.options import output_options
 from ..report.output import Output
-from ..report.report import Column
 from ..report.sink import stdout
 from .arguments import Seconds
-from .names import Concept, ThingName, add_list_and_remove
+from .names import Concept, ObjectName, add_list_and_remove
 from .running import show
 
 if TYPE_CHECKING:
-    from ..ipc.names import Things
+    from ..ipc.registry import Registry
     from ..ipc.shm.ctype import CType, Value
 
 Item = tuple[str, int | None]  # a name, and which of its values
@@ -35,14 +35,14 @@ FIGURES = (
 NUMBERS = {"ignore_unknown_options": True}  # -5 is a number
 
 
-def things() -> Things:
+def objects() -> Registry:
     """Every shared value."""
     from ..ipc.shm.shared import SharedValues
 
     return SharedValues()
 
 
-class ItemName(ThingName):
+class ItemName(ObjectName):
     """NAME, or NAME[INDEX] for one value of an array."""
 
     name = "name[index]"
@@ -109,7 +109,7 @@ def command(output: Output, updates: int) -> int:
     return show(output, "shm", updates=updates)
 
 
-item = click.argument("item", type=ItemName(things), metavar="NAME[[INDEX]]")
+item = click.argument("item", type=ItemName(objects), metavar="NAME[[INDEX]]")
 code = click.option("--ctype", type=click.Choice(list(CODES)), metavar="CODE",
                     help=f"The C type, by multiprocessing's code: one of {' '.join(CODES)}.  [default: the one that it"
                          " has; for a new one q, a 64-bit integer, or d for numbers that are no integers]")  # fmt: skip
@@ -127,7 +127,7 @@ def set_values(item: Item, values: tuple[str, ...], ctype: str | None, from_stdi
     number that the ctype does not hold is an error. The ctype stays until it is removed; how many values there
     are may change.
     """
-    from ..ipc.names import NotThere
+    from ..ipc.registry import NotThere
     from ..ipc.shm.ctype import CType, fitting_for
     from ..ipc.shm.shared import Shared
 
@@ -142,7 +142,7 @@ def set_values(item: Item, values: tuple[str, ...], ctype: str | None, from_stdi
     except NotThere:
         known = CType("c") if from_stdin else fitting_for(values)
     shared.set(known, bytes_of_stdin(known) if from_stdin else known.pack([known.parse(each) for each in values]))
-    return HELD
+    return EXIT_OK
 
 
 def set_one(shared: Any, index: int, values: tuple[str, ...], ctype: str | None) -> int:
@@ -150,7 +150,7 @@ def set_one(shared: Any, index: int, values: tuple[str, ...], ctype: str | None)
     if len(values) != 1 or ctype:
         raise click.UsageError("NAME[INDEX] takes one VALUE, of the ctype that the array has")
     shared.store(values[0], index)
-    return HELD
+    return EXIT_OK
 
 
 def bytes_of_stdin(ctype: CType) -> bytes:
@@ -187,7 +187,7 @@ def printed(values: list[Value]) -> int:
     for each in values:
         out.write(text_of(each) + ("" if isinstance(each, (str, bytes)) else "\n"))
     out.flush()
-    return HELD
+    return EXIT_OK
 
 
 def printed_raw(raw: bytes) -> int:
@@ -195,7 +195,7 @@ def printed_raw(raw: bytes) -> int:
     out = stdout()
     out.write(raw.decode("utf-8", "surrogateescape"))
     out.flush()
-    return HELD
+    return EXIT_OK
 
 
 @command.command("add", short_help="Add a number to it, and print the sum.", context_settings=NUMBERS)
@@ -227,7 +227,7 @@ def cas(item: Item, old: str, new: str) -> int:
     name, index = item
     swapped, value = Shared(name).cas(old, new, index)
     printed([value])
-    return HELD if swapped else NO
+    return EXIT_OK if swapped else EXIT_FALSE
 
 
 @command.command("wait", short_help="Wait until its value is such, and print it.")
@@ -253,11 +253,11 @@ def wait(item: Item, condition: tuple[str, str], timeout: float | None) -> int:
     return printed([Shared(name).wait(lambda ctype, value: holds(value, ctype.parse(operand)), index, deadline)])
 
 
-add_list_and_remove(command, things, FIGURES)
+add_list_and_remove(command, objects, FIGURES)
 
 
 @command.command("path", short_help="Print the file that other programs can map.")
-@click.argument("name", type=ThingName(things))
+@click.argument("name", type=ObjectName(objects))
 def path(name: str) -> int:
     """Print the file in which it is, for a program that maps it itself; ipcctl-shm(1) has its layout."""
     from ..ipc.shm.shared import Shared
@@ -267,7 +267,4 @@ def path(name: str) -> int:
     out = stdout()
     out.write(shared.path + "\n")
     out.flush()
-    return HELD
-
-
-command.tables = tables()  # type: ignore[attr-defined]
+    return EXIT_OK

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 import click
 
 from ..demos import CONCEPTS, demonstrate
-from ..errors import HELD, NO, BadInput
+from ..errors import EXIT_FALSE, EXIT_OK, BadInput
 from ..report.formats import whole
+from ..report.model import Column, Report, Row, tally
 from ..report.options import output_options
 from ..report.output import Output
-from ..report.report import Column, Report, Row, tally
 from ..report.sink import stderr
 
 COLUMNS = (
@@ -46,7 +46,7 @@ def command(output: Output, concepts: tuple[str, ...]) -> int:
     output.open()
     report = toured(concepts or CONCEPTS)
     output.write(report)
-    return HELD if report.ok else NO
+    return EXIT_OK if report.ok else EXIT_FALSE
 
 
 def toured(concepts: tuple[str, ...]) -> Report:

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from ..errors import HELD
+from ..errors import EXIT_OK
+from ..report.model import Column, Report
 from ..report.options import output_options
 from ..report.output import Output
-from ..report.report import Column, Report
 from ..report.sink import say
 from .arguments import Seconds, Wrapper, needs
 from .running import run_and_report, show
@@ -18,7 +18,7 @@ MOST_ZOMBIES = 1000
 STRATEGIES = ("none", "wait", "handler", "double-fork", "ignore")
 
 
-def meant(given: dict[str, Any]) -> str:
+def mode_of(given: dict[str, Any]) -> str:
     """Which of the two things the options ask for."""
     return "-- COMMAND" if given["argv"] else "the concept"
 
@@ -42,7 +42,7 @@ def tables() -> dict[str, tuple[Column, ...]]:
 @click.option("--grace", type=Seconds(), default=5.0, show_default=True,
               help="Time between a signal that asks to end, handed on to COMMAND, and KILL.")
 @click.option("--fail-on-leak", is_flag=True, help="Status 1 when COMMAND gave 0 and there was such a zombie.")
-@output_options(tables(), meant, source="zombie")
+@output_options(tables(), mode_of, source="zombie")
 @click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND [ARG]...]")
 def command(
     output: Output, argv: tuple[str, ...], count: int, avoid: str | None, hold: float | None, **how: Any
@@ -92,5 +92,5 @@ def report_of(job: Any, fail_on_leak: bool) -> Report:
         "negligent_parents": len({row["parent_pid"] for row in rows}),
         "start_error": record.start_error,
     }
-    return Report("zombie", ZOMBIE_COLUMNS, status == HELD, summary, rows, events=job.events,
+    return Report("zombie", ZOMBIE_COLUMNS, status == EXIT_OK, summary, rows, events=job.events,
                   title=f"zombies for longer than {job.longer_than_s:g} s")  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from ..report.report import Report
+from ..report.model import Report
 
 # In the order in which they build on each other; `tour` runs them all.
 CONCEPTS = ("fork", "zombie", "orphan", "double-fork", "pool", "pipe", "queue", "shm", "sem", "ps")

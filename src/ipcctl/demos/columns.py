@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..report.report import Column
+from ..report.model import Column
 
 # any: the processes that take part, and those that ps makes
 PROCESS_COLUMNS = (

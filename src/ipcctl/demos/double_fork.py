@@ -16,12 +16,13 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ..process.outcome import decode
 from ..process.procfs import Stat, stat_of
 from ..process.terminal import terminal_name
 from ..process.tree import descendants
+from ..process.wait_status import decode
+from .channels import Channel, ending_child
 from .columns import GENERATION_COLUMNS
-from .stage import Demonstration, Evidence, Line, Skip, Stage, ending_child, state_of
+from .harness import Demonstration, Evidence, Skip, Stage, state_of
 
 demonstration = Demonstration("double-fork", GENERATION_COLUMNS)
 JOBS_S = (0.06, 0.08)
@@ -48,7 +49,7 @@ def double_fork(
     `parents_part` is given the first child's PID.
     """
     stage.results = stage.rows  # the generations are the processes that take part
-    line, looked_at = stage.line(), stage.gate()
+    channel, looked_at = stage.channel(), stage.barrier()
     parent = os.fork()
     if parent == 0:
         with ending_child():
@@ -61,13 +62,13 @@ def double_fork(
                     if grandchild == 0:
                         with ending_child(STATUS):
                             grandchilds_part()
-                    line.tell((os.getpid(), grandchild))
+                    channel.send((os.getpid(), grandchild))
                     looked_at.wait()
             parents_part(first)
-    stage.took_part(parent, "parent of the family")
-    first, grandchild = line.hear()
-    stage.took_part(first, "first child")
-    stage.took_part(grandchild, "grandchild")
+    stage.record_process(parent, "parent of the family")
+    first, grandchild = channel.recv()
+    stage.record_process(first, "first child")
+    stage.record_process(grandchild, "grandchild")
     for pid, did in ((parent, "forked; waited"), (first, "setsid; forked; exited"), (grandchild, "worked")):
         look_at(stage, pid, did)
     looked_at.open()
@@ -88,15 +89,15 @@ def seen(pid: int) -> Stat:
     return stat
 
 
-def reap_first(first: int, line: Line) -> None:
+def reap_first(first: int, channel: Channel) -> None:
     """In the parent: wait for the first child, and tell what the wait gave."""
     reaped, wait_status = os.waitpid(first, 0)
-    line.tell((reaped, wait_status))
+    channel.send((reaped, wait_status))
 
 
-def hear_of_first(stage: Stage, line: Line) -> tuple[int, int | None]:
+def hear_of_first(stage: Stage, channel: Channel) -> tuple[int, int | None]:
     """Whom the parent reaped, and its exit status."""
-    reaped, wait_status = line.hear()
+    reaped, wait_status = channel.recv()
     stage.ended(reaped, wait_status)
     return reaped, decode(wait_status)[0]
 
@@ -104,17 +105,17 @@ def hear_of_first(stage: Stage, line: Line) -> tuple[int, int | None]:
 @demonstration.check("double-fork.parent-waits-first-child-only", "the parent reaps the first child, at once")
 def parent_waits_first_child_only(stage: Stage) -> Evidence:
     """The grandchild cannot end before its gate opens; the parent's wait has returned by then."""
-    line, gate = stage.line(), stage.gate()
+    channel, barrier = stage.channel(), stage.barrier()
 
     def parents_part(first: int) -> None:
-        reap_first(first, line)
-        line.tell(has_children())
+        reap_first(first, channel)
+        channel.send(has_children())
 
-    family = double_fork(stage, parents_part, gate.wait, nothing)
-    reaped, status = hear_of_first(stage, line)
-    more = line.hear()
+    family = double_fork(stage, parents_part, barrier.wait, nothing)
+    reaped, status = hear_of_first(stage, channel)
+    more = channel.recv()
     first, grandchild = state_of(family.first), state_of(family.grandchild)
-    gate.open()
+    barrier.open()
     stage.wait(family.grandchild)
     stage.wait(family.parent)
     alive = "lives" if grandchild in ("R", "S") else f"is in state {grandchild}"
@@ -137,14 +138,14 @@ def has_children() -> bool:
 @demonstration.check("double-fork.grandchild-is-orphan", "the grandchild's parent is the adopter")
 def grandchild_is_orphan(stage: Stage) -> Evidence:
     """Its parent as the kernel has it, once the first child is reaped; only a parent is given its exit status."""
-    line, gate = stage.line(), stage.gate()
+    channel, barrier = stage.channel(), stage.barrier()
 
-    family = double_fork(stage, lambda first: reap_first(first, line), gate.wait, nothing)
-    hear_of_first(stage, line)
+    family = double_fork(stage, lambda first: reap_first(first, channel), barrier.wait, nothing)
+    hear_of_first(stage, channel)
     look_at(stage, family.grandchild, "worked, adopted")
     adopter = seen(family.grandchild).ppid
     stage.event(family.grandchild, "adopted", f"by {adopter}")
-    gate.open()
+    barrier.open()
     stage.wait(family.parent)
     status, _, _ = decode(stage.wait(family.grandchild))
     names = {os.getpid(): "the adopter", family.first: "the first child", family.parent: "the parent"}
@@ -160,30 +161,30 @@ def grandchild_is_orphan(stage: Stage) -> Evidence:
 )
 def both_jobs_run(stage: Stage) -> Evidence:
     """Each tells when it began; none goes on before both have, so that they overlap if they can."""
-    line, begun, go, done = stage.line(), stage.line(), stage.gate(), stage.line()
+    channel, begun, go, done = stage.channel(), stage.channel(), stage.barrier(), stage.channel()
     parents_s, grandchilds_s = stage.options.get("jobs", JOBS_S)
     stage.more_time(max(parents_s, grandchilds_s))
 
     def job(who: str, seconds: float) -> None:
         start = time.monotonic()
-        begun.tell(who)
+        begun.send(who)
         go.wait()
         select.select([], [], [], seconds)  # the work: it takes so long
-        done.tell((who, start, time.monotonic()))
+        done.send((who, start, time.monotonic()))
 
     def parents_part(first: int) -> None:
-        reap_first(first, line)
+        reap_first(first, channel)
         job("parent", parents_s)
 
     family = double_fork(stage, parents_part, lambda: job("grandchild", grandchilds_s), nothing)
-    hear_of_first(stage, line)
-    began = {begun.hear(), begun.hear()}
+    hear_of_first(stage, channel)
+    began = {begun.recv(), begun.recv()}
     alive = {state_of(pid) for pid in (family.parent, family.grandchild)} <= {"R", "S"}
     for _ in began:
         go.open()
     for pid in (family.parent, family.grandchild) if parents_s <= grandchilds_s else (family.grandchild, family.parent):
         stage.wait(pid)
-    spans = {who: (start, end) for who, start, end in (done.hear(), done.hear())}
+    spans = {who: (start, end) for who, start, end in (done.recv(), done.recv())}
     for pid, who in ((family.parent, "parent"), (family.grandchild, "grandchild")):
         tell_job(stage, pid, *spans[who])
     return overlap(spans, alive)
@@ -214,15 +215,15 @@ def overlap(spans: dict[str, tuple[float, float]], alive: bool) -> Evidence:
 @demonstration.check("double-fork.no-zombie", "none is left by either")
 def no_zombie(stage: Stage) -> Evidence:
     """The parent runs on while it is looked at: it is not its end that clears anything away."""
-    line, gate, stay = stage.line(), stage.gate(), stage.gate()
+    channel, barrier, stay = stage.channel(), stage.barrier(), stage.barrier()
 
     def parents_part(first: int) -> None:
-        reap_first(first, line)
+        reap_first(first, channel)
         stay.wait()
 
-    family = double_fork(stage, parents_part, gate.wait, nothing)
-    hear_of_first(stage, line)
-    gate.open()
+    family = double_fork(stage, parents_part, barrier.wait, nothing)
+    hear_of_first(stage, channel)
+    barrier.open()
     stage.wait(family.grandchild)
     zombies = sum(each.state == "Z" for each in descendants(os.getpid()))
     first, grandchild, parent = map(state_of, (family.first, family.grandchild, family.parent))
@@ -242,7 +243,7 @@ def no_zombie(stage: Stage) -> Evidence:
 )
 def detached(stage: Stage) -> Evidence:
     """Two that open a terminal in the same way: the parent, a session leader, acquires it; the grandchild does not."""
-    line, opened, gate = stage.line(), stage.gate(), stage.gate()
+    channel, opened, barrier = stage.channel(), stage.barrier(), stage.barrier()
     parents_terminal, another = new_terminal(stage), new_terminal(stage)
 
     def before() -> None:
@@ -252,19 +253,19 @@ def detached(stage: Stage) -> Evidence:
     def grandchilds_part() -> None:
         os.open(another, os.O_RDWR)
         opened.open()
-        gate.wait()
+        barrier.wait()
 
     def parents_part(first: int) -> None:
-        reap_first(first, line)
-        gate.wait()
+        reap_first(first, channel)
+        barrier.wait()
 
     family = double_fork(stage, parents_part, grandchilds_part, before)
-    hear_of_first(stage, line)
+    hear_of_first(stage, channel)
     opened.wait()
     look_at(stage, family.grandchild, f"opened {another}")
     parent, grandchild = seen(family.parent), seen(family.grandchild)
     for _ in ("parent", "grandchild"):
-        gate.open()
+        barrier.open()
     for pid in (family.grandchild, family.parent):
         stage.wait(pid)
     return Evidence(

@@ -3,9 +3,9 @@
     parent ──fork()──► returns the child's PID ──► … ──► waitpid() ──► goes on
                  └───► returns 0: the child, with its own copy of all memory ──► … ──► _exit(n)
 
-Each check stands alone: read one, change it, run it. What is not Python's own comes from stage.py: a child's part
-stands in `with ending_child()`, where it ends; on a line a process tells another what it saw; at a gate it waits until
-another opens it; `stage.took_part`, `stage.wait` and `stage.join` also keep the record of who ran when.
+Each check stands alone: read one, change it, run it. What is not Python's own comes from harness.py: a child's part
+stands in `with ending_child()`, where it ends; on a channel a process sends another what it saw; at a barrier it waits
+until another opens it; `stage.record_process`, `stage.wait` and `stage.join` also keep the record of who ran when.
 """
 
 from __future__ import annotations
@@ -24,17 +24,14 @@ from collections import Counter
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 
-from ..process.outcome import decode
 from ..process.procfs import PAGE_KIB, TICKS, Stat, children_of, pids, read, stat_of, status_of
-from .stage import (
+from ..process.wait_status import decode
+from .channels import Barrier, Channel, Pipe, ending_child
+from .harness import (
     Demonstration,
     Evidence,
-    Gate,
-    Line,
-    Pipe,
     Skip,
     Stage,
-    ending_child,
     go_on,
     state_of,
     stop_here,
@@ -51,16 +48,16 @@ Process = multiprocessing.get_context("fork").Process  # on Linux the default, u
 @demonstration.check("fork.returns-twice", "the parent gets the child's PID, the child gets 0")
 def returns_twice(stage: Stage) -> Evidence:
     """One call, two returns: look at `returned` in each. Which child is new, the kernel says."""
-    line = stage.line()
+    channel = stage.channel()
     before = set(children_of(os.getpid()))
     returned = os.fork()
     if returned == 0:
         with ending_child():
-            line.tell(returned)
+            channel.send(returned)
     (child,) = set(children_of(os.getpid())) - before
-    stage.took_part(child, "child")
+    stage.record_process(child, "child")
     stage.wait(child)
-    return Evidence(f"child got 0, parent got {child}", f"child got {line.hear()}, parent got {returned}")
+    return Evidence(f"child got 0, parent got {child}", f"child got {channel.recv()}, parent got {returned}")
 
 
 @demonstration.check(
@@ -76,7 +73,7 @@ def failure_is_oserror(stage: Stage) -> Evidence:
             drop_privileges()  # the limit does not bind root
             resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
             os._exit(errno_of_fork())
-    stage.took_part(pid, "parent at its limit")
+    stage.record_process(pid, "parent at its limit")
     status = exit_status(stage.wait(pid))
     if status == str(errno.EPERM):
         raise Skip("the limit does not bind this process, and it cannot become an unprivileged user (setuid)")
@@ -119,15 +116,15 @@ def is_privileged() -> bool:
 @demonstration.check("fork.continues-after-fork", "code before the fork ran once; code after it runs in both")
 def continues_after_fork(stage: Stage) -> Evidence:
     """The line of code before the fork is run by one process, the same line after it by two."""
-    line = stage.line()
-    line.tell(("before", os.getpid()))
+    channel = stage.channel()
+    channel.send(("before", os.getpid()))
     pid = os.fork()
-    line.tell(("after", os.getpid()))
+    channel.send(("after", os.getpid()))
     if pid == 0:
         os._exit(0)
-    stage.took_part(pid, "child")
+    stage.record_process(pid, "child")
     stage.wait(pid)
-    ran = line.hear_all()
+    ran = channel.recv_all()
     before = sorted(who for when, who in ran if when == "before")
     after = sorted(who for when, who in ran if when == "after")
     both = sorted((os.getpid(), pid))
@@ -169,36 +166,36 @@ def one_fork(stage: Stage, pipe: Pipe) -> tuple[int, Pipe]:
     os.write(pipe.writing, b"parent " if pid else b"child ")
     if pid == 0:
         os._exit(0)
-    stage.took_part(pid, "child of a trial")
+    stage.record_process(pid, "child of a trial")
     return pid, pipe
 
 
 @demonstration.check("fork.inherits-memory", "the child reads what the parent made before the fork")
 def inherits_memory(stage: Stage) -> Evidence:
     """Nobody sends `made` to the child: it has it, because its memory is a copy of its parent's."""
-    line = stage.line()
+    channel = stage.channel()
     made = secrets.token_hex(8)
     pid = os.fork()
     if pid == 0:
         with ending_child():
-            line.tell(made)
-    stage.took_part(pid, "child")
+            channel.send(made)
+    stage.record_process(pid, "child")
     stage.wait(pid)
-    return Evidence(f"child reads {made}", f"child reads {line.hear()}")
+    return Evidence(f"child reads {made}", f"child reads {channel.recv()}")
 
 
 @demonstration.check("fork.memory-is-separate", "a = 1; the child sets 10000; the parent still reads 1")
 def memory_is_separate(stage: Stage) -> Evidence:
     """The same name in two processes: two variables. The parent looks after the child has set its own."""
-    line = stage.line()
+    channel = stage.channel()
     a = 1
     pid = os.fork()
     if pid == 0:
         with ending_child():
             a = 10000
-            line.tell(a)
-    stage.took_part(pid, "child")
-    in_child = line.hear()
+            channel.send(a)
+    stage.record_process(pid, "child")
+    in_child = channel.recv()
     stage.wait(pid)
     return Evidence("10000 in the child, 1 in the parent", f"{in_child} in the child, {a} in the parent")
 
@@ -218,7 +215,7 @@ def copy_on_write(stage: Stage) -> Evidence:
             stop_here()
             write_each_page(memory, written_kib)
             stop_here()
-    stage.took_part(pid, "child")
+    stage.record_process(pid, "child")
     at_first = private_kib(stage, pid)
     go_on(pid)
     grown = private_kib(stage, pid) - at_first
@@ -254,8 +251,8 @@ def private_kib(stage: Stage, pid: int) -> int:
     raw = read(f"/proc/{pid}/smaps_rollup")
     if not raw:
         raise Skip(f"/proc/{pid}/smaps_rollup is not there, or is not to be read")
-    (line,) = (each for each in raw.splitlines() if each.startswith(b"Private_Dirty:"))
-    return int(line.split()[1])
+    (channel,) = (each for each in raw.splitlines() if each.startswith(b"Private_Dirty:"))
+    return int(channel.split()[1])
 
 
 @demonstration.check(
@@ -263,13 +260,13 @@ def private_kib(stage: Stage, pid: int) -> int:
 )
 def identity(stage: Stage) -> Evidence:
     """Who is whose child: by what fork returned, by what each asks the kernel, and by /proc."""
-    line, me = stage.line(), os.getpid()
+    channel, me = stage.channel(), os.getpid()
     pid = os.fork()
     if pid == 0:
         with ending_child():
-            line.tell((os.getpid(), os.getppid()))
-    stage.took_part(pid, "child")
-    its_pid, its_parent = line.hear()
+            channel.send((os.getpid(), os.getppid()))
+    stage.record_process(pid, "child")
+    its_pid, its_parent = channel.recv()
     child, parent = stat_of(pid), stat_of(me)  # the child's record stays until the wait
     stage.wait(pid)
     return Evidence(
@@ -295,7 +292,7 @@ def process_record(stage: Stage) -> Evidence:
             write_each_page(memory, filled_kib)
             stop_here()
     latest = time.clock_gettime(time.CLOCK_BOOTTIME)
-    stage.took_part(pid, "child")
+    stage.record_process(pid, "child")
     first = stopped_record(stage, pid)
     go_on(pid)
     then = stopped_record(stage, pid)
@@ -331,7 +328,7 @@ def states(stage: Stage) -> Evidence:
 
     Linux has no letter for new: what is new is in /proc for the first time, and ready to run (R) at once.
     """
-    end_of_spin, empty = stage.gate(), stage.gate()
+    end_of_spin, empty = stage.barrier(), stage.barrier()
     seen: list[str] = []
 
     def see(name: str, state: str) -> None:
@@ -343,7 +340,7 @@ def states(stage: Stage) -> Evidence:
     if pid == 0:
         with ending_child():
             spin_then_wait(end_of_spin, empty)
-    stage.took_part(pid, "child")
+    stage.record_process(pid, "child")
     see("before", "there" if pid in there_before else "not there")
     see("new", wait_for_state(pid, "R"))
     wait_until_it_ran(pid, seconds=0.001)
@@ -363,7 +360,7 @@ def states(stage: Stage) -> Evidence:
     return Evidence(expected, ", ".join(seen))
 
 
-def spin_then_wait(end_of_spin: Gate, empty: Gate) -> None:
+def spin_then_wait(end_of_spin: Barrier, empty: Barrier) -> None:
     """What the child does: be busy, then read from an empty pipe."""
     while not end_of_spin.is_open():
         pass
@@ -442,14 +439,14 @@ def systemexit_can_be_caught(stage: Stage) -> Evidence:
 )
 def process_attributes(stage: Stage) -> Evidence:
     """The four attributes at three times, and beside them what the kernel says."""
-    gate, before = stage.gate(), set(children_of(os.getpid()))
-    process = Process(target=exit_with_sum, name="adder", args=(gate, 1), kwargs={"b": 2})
+    barrier, before = stage.barrier(), set(children_of(os.getpid()))
+    process = Process(target=exit_with_sum, name="adder", args=(barrier, 1), kwargs={"b": 2})
     seen = [attributes(process)]
     process.start()
-    stage.took_part(process.pid, "Process adder")
+    stage.record_process(process.pid, "Process adder")
     (child,) = set(children_of(os.getpid())) - before
     seen.append(f"{attributes(process)}, state {wait_for_state(child, 'S')}")
-    gate.open()
+    barrier.open()
     wait_status = stage.join(process)
     seen.append(f"{attributes(process)}, exit status {exit_status(wait_status)}")
     expected = [
@@ -461,9 +458,9 @@ def process_attributes(stage: Stage) -> Evidence:
     return Evidence(when.format(*expected), when.format(*seen))
 
 
-def exit_with_sum(gate: Gate, a: int, b: int) -> None:
+def exit_with_sum(barrier: Barrier, a: int, b: int) -> None:
     """A target: what it was given by position and by name can be told from its exit code."""
-    gate.wait()
+    barrier.wait()
     sys.exit(a + b)
 
 
@@ -475,15 +472,15 @@ def attributes(process: BaseProcess) -> str:
 
 @demonstration.check("fork.Process-join-timeout", "join(timeout) returns while the process still runs")
 def process_join_timeout(stage: Stage) -> Evidence:
-    """It waits at a gate that is shut: join comes back when its time is over. Then the gate is opened."""
-    gate, timeout = stage.gate(), 0.01
-    process = Process(target=gate.wait)
+    """It waits at a barrier that is closed: join comes back when its time is over. Then the barrier is opened."""
+    barrier, timeout = stage.barrier(), 0.01
+    process = Process(target=barrier.wait)
     process.start()
-    stage.took_part(process.pid, "Process at a gate")
+    stage.record_process(process.pid, "Process at a barrier")
     began = time.monotonic()
     process.join(timeout)
     waited, state = time.monotonic() - began, state_of(process.pid)
-    gate.open()
+    barrier.open()
     wait_status = stage.join(process)
     return Evidence(
         f"back after {timeout * 1000:.0f} ms or more, the Process in state S or R; with the gate open it exits with 0",
@@ -499,20 +496,20 @@ counter = 1
 @demonstration.check("fork.Process-own-memory", "a global changed in the Process is unchanged in its parent")
 def process_own_memory(stage: Stage) -> Evidence:
     """A Process runs the function on memory of its own: the global that it counts up is its own too."""
-    line = stage.line()
-    process = Process(target=count_up, args=(line,))
+    channel = stage.channel()
+    process = Process(target=count_up, args=(channel,))
     process.start()
-    stage.took_part(process.pid, "Process")
-    in_process = line.hear()
+    stage.record_process(process.pid, "Process")
+    in_process = channel.recv()
     stage.join(process)
     return Evidence("2 in the Process, 1 in its parent", f"{in_process} in the Process, {counter} in its parent")
 
 
-def count_up(line: Line) -> None:
+def count_up(channel: Channel) -> None:
     """A target that changes a global."""
     global counter
     counter += 1
-    line.tell(counter)
+    channel.send(counter)
 
 
 LEAVES_TWO = """
@@ -538,8 +535,8 @@ def process_daemon(stage: Stage) -> Evidence:
     program = stage.python(LEAVES_TWO, "ends before its Processes")
     assert program.stdin and program.stdout
     daemon, other = map(int, program.stdout.readline().split())
-    stage.took_part(daemon, "daemon Process")
-    stage.took_part(other, "other Process")
+    stage.record_process(daemon, "daemon Process")
+    stage.record_process(other, "other Process")
     wait_for_state(daemon, "Z gone")
     stage.event(daemon, "end", "by its parent")
     other_state, parent_state = (wait_for_state(each, "S Z gone") for each in (other, program.pid))

@@ -16,35 +16,36 @@ from collections.abc import Iterator
 
 from ..process.prctl import PR_SET_PDEATHSIG, prctl, set_child_subreaper
 from ..process.procfs import stat_of
+from .channels import Barrier, Channel, ending_child
 from .columns import ADOPTED_COLUMNS
-from .hold import hold
-from .stage import Demonstration, Evidence, Gate, Line, Stage, TooLong, ending_child, state_of, wait_for_state
+from .deadline import TooLong
+from .harness import Demonstration, Evidence, Stage, hold, state_of, wait_for_state
 
 REAPED_WITHIN_S = 0.25  # an init reaps at once; some look only now and then
 demonstration = Demonstration("orphan", ADOPTED_COLUMNS)
 
 
 class Orphan:
-    """A process whose parent has ended while it waits at a gate; `adopter` is its parent now."""
+    """A process whose parent has ended while it waits at a barrier; `adopter` is its parent now."""
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
-        self.line, self.gate = stage.line(), stage.gate()
-        ready = stage.gate()
+        self.channel, self.barrier = stage.channel(), stage.barrier()
+        ready = stage.barrier()
         self.parent = os.fork()
         if self.parent == 0:
             with ending_child():
                 if os.fork() == 0:
                     self.child()
                 ready.wait()
-                self.line.tell(time.monotonic())
-        stage.took_part(self.parent, "parent")
-        self.pid, self.parent_before = self.line.hear()
-        stage.took_part(self.pid, "child")
+                self.channel.send(time.monotonic())
+        stage.record_process(self.parent, "parent")
+        self.pid, self.parent_before = self.channel.recv()
+        stage.record_process(self.pid, "child")
         parent_in_proc = parent_of(self.pid)
         ready.open()
-        last_act = self.line.hear()
-        adopted, self.parent_after = self.line.hear()
+        last_act = self.channel.recv()
+        adopted, self.parent_after = self.channel.recv()
         self.parent_status = stage.wait(self.parent)
         self.agree = parent_in_proc == self.parent_before and parent_of(self.pid) == self.parent_after
         self.adopter = name_of(self.parent_after)
@@ -63,16 +64,16 @@ class Orphan:
         with ending_child(7):
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
             prctl(PR_SET_PDEATHSIG, signal.SIGUSR1)  # the kernel tells when the parent has ended
-            self.line.tell((os.getpid(), os.getppid()))
+            self.channel.send((os.getpid(), os.getppid()))
             signal.sigwait({signal.SIGUSR1})
-            self.line.tell((time.monotonic(), os.getppid()))
-            self.gate.wait()
-            self.line.tell(sum(range(1001)))
+            self.channel.send((time.monotonic(), os.getppid()))
+            self.barrier.wait()
+            self.channel.send(sum(range(1001)))
 
     def finish(self) -> int:
         """Let it do its work and exit; returns what the work came to."""
-        self.gate.open()
-        result: int = self.line.hear()
+        self.barrier.open()
+        result: int = self.channel.recv()
         self.stage.event(self.pid, "worked", str(result))
         return result
 
@@ -111,7 +112,7 @@ def name_of(pid: int) -> str:
 def adopter_of_the_system(stage: Stage) -> Iterator[None]:
     """While the block runs orphans fall to whom they fall to on this system, or with --subreaper to this process.
 
-    Who is out of our reach by that waits at a gate of ours, and ends when the gate is closed or we end.
+    Who is out of our reach by that waits at a barrier of ours, and ends when that is closed or we end.
     """
     set_child_subreaper(bool(stage.options.get("subreaper")))
     try:
@@ -170,24 +171,24 @@ def adopter_reaps(stage: Stage) -> Evidence:
 
 def left_to_an_init(stage: Stage) -> str:
     """What /proc says of an orphan that has exited, once an adopter that does nothing but wait has waited for it."""
-    line, gate, adopted, ended = stage.line(), stage.gate(), stage.gate(), stage.gate()
+    channel, barrier, adopted, ended = stage.channel(), stage.barrier(), stage.barrier(), stage.barrier()
     init = os.fork()
     if init == 0:
         with ending_child():
             set_child_subreaper()
             if os.fork() == 0:
-                parent_that_leaves(line, gate)
+                parent_that_leaves(channel, barrier)
             os.wait()  # for the parent
             adopted.open()
-            line.tell(os.wait())  # for the orphan
+            channel.send(os.wait())  # for the orphan
             ended.wait()
-    stage.took_part(init, "init")
-    orphan, parent = line.hear()
-    stage.took_part(orphan, "child")
+    stage.record_process(init, "init")
+    orphan, parent = channel.recv()
+    stage.record_process(orphan, "child")
     adopted.wait()
     adopter = parent_of(orphan)
-    gate.open()
-    pid, wait_status = line.hear()
+    barrier.open()
+    pid, wait_status = channel.recv()
     state = state_of(orphan) if pid == orphan else f"that of {pid}"
     stage.ended(orphan, wait_status)
     stage.results.append({"pid": orphan, "role": "child", "check": stage.rows[-1]["check"],
@@ -198,14 +199,14 @@ def left_to_an_init(stage: Stage) -> str:
     return state
 
 
-def parent_that_leaves(line: Line, gate: Gate) -> None:
+def parent_that_leaves(channel: Channel, barrier: Barrier) -> None:
     """Have a child that waits at the gate, and exit before it does."""
     with ending_child():
         parent = os.getpid()  # it may be gone before the child asks for it
         if os.fork() == 0:
             with ending_child(7):
-                line.tell((os.getpid(), parent))
-                gate.wait()
+                channel.send((os.getpid(), parent))
+                barrier.wait()
 
 
 @demonstration.check(

@@ -21,9 +21,10 @@ from collections.abc import Callable, Iterator
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
-from ..process.outcome import signal_name
+from ..process.signals import signal_name
+from .channels import ending_child
 from .columns import MESSAGE_COLUMNS
-from .stage import Demonstration, Evidence, Stage, ending_child, wait_for_state
+from .harness import Demonstration, Evidence, Stage, wait_for_state
 
 KINDS = ("Pipe(duplex=True)", "Pipe(duplex=False)", "os.pipe")
 IN_ORDER = 5
@@ -32,16 +33,16 @@ End = Connection | int  # of multiprocessing.Pipe, or a descriptor of os.pipe
 demonstration = Demonstration("pipe", MESSAGE_COLUMNS)
 
 
-class Post:
+class MessageLog:
     """Sends and receives through one pipe; what each process did comes together in the rows.
 
-    A row is one message. Who sent it and who received it tell so on a line of their own, each for itself.
+    A row is one message. Who sent it and who received it say so on a channel of their own, each for itself.
     """
 
     def __init__(self, stage: Stage, pipe: str) -> None:
         self.stage = stage
         self.pipe = pipe
-        self.line = stage.line()
+        self.channel = stage.channel()
 
     def send(self, end: End, message: str) -> None:
         """end.send(message), or os.write(end, …) of the bare bytes."""
@@ -60,12 +61,12 @@ class Post:
 
     def told(self, what: str, message: str, moment: float) -> None:
         """Note that this process has sent or received a message."""
-        self.line.tell((what, os.getpid(), message, moment))
+        self.channel.send((what, os.getpid(), message, moment))
 
     def rows(self) -> None:
         """Put what the processes told together; they have all ended."""
         messages: dict[str, dict[str, tuple[int, float]]] = {}
-        for what, pid, message, moment in sorted(self.line.hear_all(), key=lambda told: told[3]):
+        for what, pid, message, moment in sorted(self.channel.recv_all(), key=lambda told: told[3]):
             messages.setdefault(message, {})[what] = (pid, moment)
             self.stage.event(pid, what, f"{message!r} by {self.pipe}", at=moment)
         for message, told in messages.items():
@@ -87,11 +88,11 @@ class Post:
 
 
 @contextlib.contextmanager
-def posting(stage: Stage, pipe: str) -> Iterator[Post]:
+def logging_messages(stage: Stage, pipe: str) -> Iterator[MessageLog]:
     """A post whose rows are made at the end of the block."""
-    post = Post(stage, pipe)
-    yield post
-    post.rows()
+    log = MessageLog(stage, pipe)
+    yield log
+    log.rows()
 
 
 def ends_of(stage: Stage, kind: str) -> tuple[End, End]:
@@ -129,15 +130,15 @@ def error_of(call: Callable[[], object]) -> str:
 def duplex(stage: Stage) -> Evidence:
     """Each side sends before it receives: two messages are under way at once, one each way."""
     first, second = Pipe(duplex=True)
-    with posting(stage, "Pipe(duplex=True)") as post:
+    with logging_messages(stage, "Pipe(duplex=True)") as log:
         pid = os.fork()
         if pid == 0:
             with ending_child():
-                post.send(second, "from the child")
-                post.receive(second)
-        stage.took_part(pid, "child")
-        post.send(first, "from the parent")
-        post.receive(first)
+                log.send(second, "from the child")
+                log.receive(second)
+        stage.record_process(pid, "child")
+        log.send(first, "from the parent")
+        log.receive(first)
         stage.wait(pid)
     received = [f"the {row['receiver']} received {row['message']!r}" for row in stage.results[-2:]]
     return Evidence(
@@ -154,14 +155,14 @@ def duplex(stage: Stage) -> Evidence:
 def simplex(stage: Stage) -> Evidence:
     """Python refuses the other way; and so does the kernel, where it is asked past Python."""
     first, second = Pipe(duplex=False)
-    with posting(stage, "Pipe(duplex=False)") as post:
+    with logging_messages(stage, "Pipe(duplex=False)") as log:
         pid = os.fork()
         if pid == 0:
             with ending_child():
-                post.send(second, "one way")
-        stage.took_part(pid, "child")
+                log.send(second, "one way")
+        stage.record_process(pid, "child")
         stage.wait(pid)
-        received = post.receive(first)
+        received = log.receive(first)
     by_python = f"{error_of(lambda: first.send('back'))}, {error_of(second.recv)}"
     by_kernel = f"{error_of(lambda: os.write(first.fileno(), b'!'))}, {error_of(lambda: os.read(second.fileno(), 1))}"
     return Evidence(
@@ -182,17 +183,17 @@ def recv_blocks_when_empty(stage: Stage) -> Evidence:
 def state_while_empty(stage: Stage, kind: str) -> str:
     """How a child waits for the first message of a new pipe."""
     receiving, sending = ends_of(stage, kind)
-    line = stage.line()
-    with posting(stage, kind) as post:
+    channel = stage.channel()
+    with logging_messages(stage, kind) as log:
         pid = os.fork()
         if pid == 0:
             with ending_child():
-                line.tell("receiving")
-                post.receive(receiving)
-        stage.took_part(pid, "child")
-        line.hear()
+                channel.send("receiving")
+                log.receive(receiving)
+        stage.record_process(pid, "child")
+        channel.recv()
         state = wait_for_state(pid, "S Z")
-        post.send(sending, "at last")
+        log.send(sending, "at last")
         stage.wait(pid)
     row = stage.results[-1]
     in_turn = row["received_ms"] is not None and row["sent_ms"] <= row["received_ms"]
@@ -229,22 +230,22 @@ def fill(descriptor: int) -> int:
 def state_while_full(stage: Stage, kind: str, receiving: End, sending: End) -> str:
     """How a child waits to send one more message; then all is read, and the message arrives."""
     held = waiting_bytes(number_of(receiving))
-    line = stage.line()
-    with posting(stage, kind) as post:
-        post.told("sent", f"{held} bytes", time.monotonic())
+    channel = stage.channel()
+    with logging_messages(stage, kind) as log:
+        log.told("sent", f"{held} bytes", time.monotonic())
         pid = os.fork()
         if pid == 0:
             with ending_child():
-                line.tell("sending")
-                post.send(sending, "one more")
-        stage.took_part(pid, "child")
-        line.hear()
+                channel.send("sending")
+                log.send(sending, "one more")
+        stage.record_process(pid, "child")
+        channel.recv()
         state = wait_for_state(pid, "S Z")
         left = held
         while left:
             left -= len(os.read(number_of(receiving), left))
-        post.told("received", f"{held} bytes", time.monotonic())
-        last = post.receive(receiving)
+        log.told("received", f"{held} bytes", time.monotonic())
+        last = log.receive(receiving)
         stage.wait(pid)
     asleep = "asleep" if state == "S" else "not asleep"
     return f"the next sender {asleep} ({state}) {'until they are read' if last == 'one more' else 'for ever'}"
@@ -263,15 +264,15 @@ def order(stage: Stage) -> Evidence:
     found = []
     for kind in KINDS:
         receiving, sending = ends_of(stage, kind)
-        with posting(stage, kind) as post:
+        with logging_messages(stage, kind) as log:
             pid = os.fork()
             if pid == 0:
                 with ending_child():
                     for message in sent:
-                        post.send(sending, message)
-            stage.took_part(pid, "child")
+                        log.send(sending, message)
+            stage.record_process(pid, "child")
             stage.wait(pid)  # they all fit into the pipe
-            received = [post.receive(receiving, len(message)) for message in sent]
+            received = [log.receive(receiving, len(message)) for message in sent]
         found.append(f"{kind}: {'in order' if received == sent else received}")
     return Evidence("; ".join(f"{kind}: in order" for kind in KINDS), "; ".join(found))
 
@@ -288,7 +289,7 @@ def eof(stage: Stage) -> Evidence:
         if pid == 0:
             with ending_child():
                 second.send("last words")
-        stage.took_part(pid, "child")
+        stage.record_process(pid, "child")
         stage.wait(pid)
         first.recv()
         before = "EOFError" if first.poll(0) else "waits"
@@ -309,7 +310,7 @@ def writing_to_nobody(stage: Stage) -> tuple[str, str]:
         with ending_child():
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)
             os.write(writing, b"to nobody")
-    stage.took_part(pid, "child")
+    stage.record_process(pid, "child")
     wait_status = stage.wait(pid)
     ended = signal_name(os.WTERMSIG(wait_status)) if os.WIFSIGNALED(wait_status) else "no signal"
     return error_of(lambda: os.write(writing, b"to nobody")), ended
@@ -347,14 +348,14 @@ def only_relatives(stage: Stage) -> Evidence:
     stranger.stdin.write("now\n")
     stranger.stdin.flush()
     said = stage.ran(stranger)[1].strip()
-    with posting(stage, "os.pipe") as post:
+    with logging_messages(stage, "os.pipe") as log:
         pid = os.fork()
         if pid == 0:
             with ending_child():
-                post.send(number, "from a relative")
-        stage.took_part(pid, "child")
+                log.send(number, "from a relative")
+        stage.record_process(pid, "child")
         stage.wait(pid)
-        received = post.receive(reading)
+        received = log.receive(reading)
     return Evidence(
         "received 'from a relative'; the stranger has not this pipe, and its write gets EBADF",
         f"received {received!r}; the stranger has {'' if has_it else 'not '}this pipe, and its write gets {said}",

@@ -6,7 +6,7 @@
     worker B   └─►──task 2──────────►──task 4──► …  ─────────────────────────────────────────┘
 
 Each check makes a pool of its own, after the pipes that its tasks use: the workers are forked with those. A task tells
-on a line that it has begun, and waits at a gate until the parent opens it, for one task at a time.
+on a channel that it has begun, and waits at a barrier until the parent opens it, for one task at a time.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ from typing import Any
 
 from ..process.procfs import children_of
 from ..process.signals import ENDING
+from . import deadline
+from .channels import Barrier, Channel, recv, send
 from .columns import TASK_COLUMNS
-from .stage import DEADLINE_S, Demonstration, Evidence, Gate, Line, Skip, Stage, TooLong, hear, tell, wait_for_state
+from .deadline import TooLong
+from .harness import Demonstration, Evidence, Skip, Stage, wait_for_state
 
 demonstration = Demonstration("pool", TASK_COLUMNS)
 fork = multiprocessing.get_context("fork")  # on Linux the default, until Python 3.14
@@ -34,22 +37,22 @@ FEW_WORKERS, MANY_WORKERS = 2, 8  # as many as the processors, within these
 # --- the workers' part
 
 
-def task(number: int, seconds: float = 0.0, line: int | None = None, gate: int | None = None) -> tuple[Any, ...]:
+def task(number: int, seconds: float = 0.0, channel: int | None = None, barrier: int | None = None) -> tuple[Any, ...]:
     """A task: it says who did it and when, and its number squared."""
     started = time.monotonic()
-    if line is not None:
-        tell(line, number)
-    if gate is not None:
-        wait_at(gate)
+    if channel is not None:
+        send(channel, number)
+    if barrier is not None:
+        wait_at(barrier)
     time.sleep(seconds)
     return os.getpid(), started, time.monotonic(), number * number
 
 
-def wait_at(gate: int) -> None:
+def wait_at(barrier: int) -> None:
     """Wait until the parent opens the gate, for one task."""
-    if not select.select([gate], [], [], DEADLINE_S)[0]:
+    if not select.select([barrier], [], [], deadline.LIMIT_S)[0]:
         raise TooLong
-    os.read(gate, 1)
+    os.read(barrier, 1)
 
 
 def fail(text: str) -> None:
@@ -80,7 +83,7 @@ class Tasks:
 
     def get(self, number: int = -1) -> Any:
         """What the task gave; its row has when it was done, and by whom."""
-        pid, started, ended, value = self.results[number].get(DEADLINE_S)
+        pid, started, ended, value = self.results[number].get(deadline.LIMIT_S)
         at = [self.stage.since_begun(moment) for moment in (started, ended)]
         self.rows[number].update(worker_pid=pid, started_ms=at[0], ended_ms=at[1], result=str(value))
         self.stage.event(pid, "begin", f"task {self.rows[number]['task']}", started)
@@ -106,7 +109,7 @@ def a_pool(stage: Stage, workers: int | None) -> Iterator[Tasks]:
     with new_pool(workers) as pool:
         pids = sorted(set(children_of(os.getpid())) - before)
         for number, pid in enumerate(pids, 1):
-            stage.took_part(pid, f"worker {number}")
+            stage.record_process(pid, f"worker {number}")
         try:
             yield Tasks(stage, pool, pids)
         except BaseException:
@@ -153,13 +156,13 @@ def default_number(stage: Stage) -> Evidence:
     "pool.apply-async-returns-at-once", "apply_async returns at once, while the task is still to be done"
 )
 def apply_async_returns_at_once(stage: Stage) -> Evidence:
-    """The task waits at a gate that is shut: nobody could have waited for its result."""
-    line, gate = stage.line(), stage.gate()
+    """The task waits at a barrier that is closed: nobody could have waited for its result."""
+    channel, barrier = stage.channel(), stage.barrier()
     with a_pool(stage, 1) as tasks:
-        result = tasks.submit(7, line=line.writing, gate=gate.reading)
-        hear(line.reading)
+        result = tasks.submit(7, channel=channel.writing, barrier=barrier.reading)
+        recv(channel.reading)
         ready, state = result.ready(), wait_for_state(tasks.pids[0], "S")
-        gate.open()
+        barrier.open()
         value = tasks.get()
     seen = f"{'a' if ready else 'no'} result when it returned, worker in state {state}; with the gate open: {value}"
     return Evidence("no result when it returned, worker in state S; with the gate open: 49", seen)
@@ -198,27 +201,27 @@ def workers_are_reused(stage: Stage) -> Evidence:
 def runs_in_parallel(stage: Stage) -> Evidence:
     """Twice as many tasks as workers, each waiting at the gate: as many begin as there are workers, and no more."""
     workers = workers_of(stage)
-    line, gate = stage.line(), stage.gate()
+    channel, barrier = stage.channel(), stage.barrier()
     with a_pool(stage, workers) as tasks:
         for number in range(1, 2 * workers + 1):
-            tasks.submit(number, line=line.writing, gate=gate.reading)
-        most = begun_at_once(line, tasks)
+            tasks.submit(number, channel=channel.writing, barrier=barrier.reading)
+        most = begun_at_once(channel, tasks)
         for _ in tasks.results:
-            gate.open()
+            barrier.open()
         tasks.get_all()
     seen = "{} under way at once, by {} workers"
     return Evidence(seen.format(workers, workers), seen.format(most, len(tasks.pids)))
 
 
-def begun_at_once(line: Line, tasks: Tasks) -> int:
+def begun_at_once(channel: Channel, tasks: Tasks) -> int:
     """How many tasks have begun when every worker is asleep: at the gate, or with nothing to do."""
     begun = 0
     while True:
         for pid in tasks.pids:
             wait_for_state(pid, "S")
         new = 0
-        while select.select([line.reading], [], [], 0 if begun >= len(tasks.pids) else DEADLINE_S)[0]:
-            hear(line.reading)
+        while select.select([channel.reading], [], [], 0 if begun >= len(tasks.pids) else deadline.LIMIT_S)[0]:
+            recv(channel.reading)
             new += 1
             begun += 1
         if not new:
@@ -231,13 +234,13 @@ def begun_at_once(line: Line, tasks: Tasks) -> int:
 def order(stage: Stage) -> Evidence:
     """The first task waits until the second is done."""
     workers = workers_of(stage, at_least=2)
-    gate: Gate = stage.gate()
+    barrier: Barrier = stage.barrier()
     with a_pool(stage, workers) as tasks:
-        first = tasks.submit(3, gate=gate.reading)
+        first = tasks.submit(3, barrier=barrier.reading)
         tasks.submit(4)
         second_value = tasks.get()
         first_ready = first.ready()
-        gate.open()
+        barrier.open()
         values = [tasks.get(0), second_value]
     seen = "done in the order {}; results {}, {}"
     return Evidence(seen.format("2, 1", 9, 16), seen.format("1, 2" if first_ready else "2, 1", *values))
@@ -259,11 +262,11 @@ def close_refuses(stage: Stage) -> Evidence:
 )
 def join_waits(stage: Stage) -> Evidence:
     """A task is under way when join is called."""
-    line = stage.line()
+    channel = stage.channel()
     with a_pool(stage, 1) as tasks:
         refused = raised_by(tasks.pool.join)
-        results = [tasks.submit(number, 0.005, line.writing) for number in (1, 2)]
-        hear(line.reading)
+        results = [tasks.submit(number, 0.005, channel.writing) for number in (1, 2)]
+        recv(channel.reading)
         tasks.pool.close()
         tasks.pool.join()
         done = sum(result.ready() for result in results)
@@ -290,7 +293,7 @@ def exception_reaches_get(stage: Stage) -> Evidence:
     with a_pool(stage, 1) as tasks:
         result = tasks.pool.apply_async(fail, ("no such key",))
         try:
-            result.get(DEADLINE_S)
+            result.get(deadline.LIMIT_S)
             seen = "nothing"
         except LookupError as error:
             seen = f"{type(error).__name__}: {error}"

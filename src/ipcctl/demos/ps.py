@@ -18,18 +18,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from ..process.procfs import Stat, all_stats, explained, marked_state, read, read_list, stat_of, status_of
+from .channels import ending_child, recv, send
 from .columns import STATE_COLUMNS
-from .stage import (
-    Demonstration,
-    Evidence,
-    Skip,
-    Stage,
-    ending_child,
-    hear,
-    tell,
-    wait_for_state,
-    wait_until_zombie,
-)
+from .harness import Demonstration, Evidence, Skip, Stage, wait_for_state, wait_until_zombie
 
 demonstration = Demonstration("ps", STATE_COLUMNS)
 
@@ -90,12 +81,12 @@ def family(stage: Stage, generations: int) -> list[int]:
             while len(line) < generations and os.fork() == 0:
                 line.append(os.getpid())
             if len(line) == generations:
-                tell(writing, line)
+                send(writing, line)
             signal.pause()
-    line = hear(reading)
+    line = recv(reading)
     close(reading, writing)
     for i, pid in enumerate(line, 1):
-        stage.took_part(pid, f"generation {i}")
+        stage.record_process(pid, f"generation {i}")
     return [int(pid) for pid in line]
 
 
@@ -178,7 +169,7 @@ def look(stage: Stage, pid: int, letter: str, how: str) -> str:
     """What the kernel shows of a process: its row has it."""
     stat = stat_of(pid)
     shown = marked_state(stat, locked=False) if stat else "gone"
-    stage.took_part(pid, letter)
+    stage.record_process(pid, letter)
     stage.results.append({"pid": pid, "made": letter, "stat": shown, "meaning": explained(shown), "how": how})
     stage.event(pid, "seen", shown)
     return shown
@@ -190,8 +181,8 @@ def child(work: Callable[[Callable[[], None]], object]) -> int:
     pid = os.fork()
     if pid == 0:
         with ending_child():
-            work(lambda: tell(writing, "ready"))
-    hear(reading)
+            work(lambda: send(writing, "ready"))
+    recv(reading)
     close(reading, writing)
     return pid
 
@@ -331,10 +322,10 @@ def parallel_and_concurrent(stage: Stage) -> Evidence:
     with pinned_to(2) as processors, mmap.mmap(-1, 1) as flag:
         crew = [start_spinner(flag) for _ in range(2 * processors + 1)]
         for pid, _ in crew:
-            stage.took_part(pid, "spinner")
+            stage.record_process(pid, "spinner")
         wait_until_switched([pid for pid, _ in crew])
         flag[0] = 1
-        stints = [hear(reading) for _, reading in crew]
+        stints = [recv(reading) for _, reading in crew]
         ends = [os.wait4(pid, 0) for pid, _ in crew]
     wall_s = time.monotonic() - begun
     for (pid, wait_status, _), (_, reading) in zip(ends, crew, strict=True):
@@ -386,10 +377,10 @@ def start_spinner(flag: mmap.mmap) -> tuple[int, int]:
     pid = os.fork()
     if pid == 0:
         with ending_child():
-            tell(writing, "computing")
-            tell(writing, stints_until(flag))
+            send(writing, "computing")
+            send(writing, stints_until(flag))
     close(writing)
-    hear(reading)
+    recv(reading)
     return pid, reading
 
 

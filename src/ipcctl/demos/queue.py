@@ -20,8 +20,9 @@ from multiprocessing.queues import Queue
 from queue import Empty, Full
 from typing import Any
 
+from .channels import Barrier, Channel
 from .columns import QUEUED_COLUMNS
-from .stage import Demonstration, Evidence, Gate, Line, Skip, Stage
+from .harness import Demonstration, Evidence, Skip, Stage
 
 MAXSIZE, MESSAGES = 3, 12  # where no other numbers are asked for
 TIMEOUT_S = 0.02
@@ -44,7 +45,7 @@ def start(stage: Stage, role: str, target: Callable[..., None], *args: object) -
     """A process that runs the function."""
     process = context.Process(target=target, args=args)
     process.start()
-    stage.took_part(process.pid, role)
+    stage.record_process(process.pid, role)
     return process
 
 
@@ -109,15 +110,15 @@ def in_short(numbers: list[int]) -> str:
 def request_handle(stage: Stage) -> Evidence:
     """A client puts pairs on one queue and gets their sums from another; between them a handler."""
     requests, responses = new_queue(), new_queue()
-    line, told = stage.line(), stage.line()
+    channel, told = stage.channel(), stage.channel()
     handler = start(stage, "handler", handle, requests, responses, told)
-    client = start(stage, "client", ask, requests, responses, line)
-    pairs = line.hear()
-    for response in line.hear():
+    client = start(stage, "client", ask, requests, responses, channel)
+    pairs = channel.recv()
+    for response in channel.recv():
         got(stage, response, client.pid)
-    sums = [what for what, _, _ in line.hear()]
+    sums = [what for what, _, _ in channel.recv()]
     stage.join(client)
-    ended = told.hear()
+    ended = told.recv()
     stage.join(handler)
     return Evidence(
         f"{[a + b for a, b in pairs]}; handler: Empty after its timeout, exit status 0",
@@ -125,17 +126,17 @@ def request_handle(stage: Stage) -> Evidence:
     )
 
 
-def ask(requests: Queue[Any], responses: Queue[Any], line: Line) -> None:
+def ask(requests: Queue[Any], responses: Queue[Any], channel: Channel) -> None:
     """The client's part: three pairs."""
     pairs = [(1, 2), (30, 40), (500, -600)]
     for pair in pairs:
         requests.put(pair)
     found = [responses.get() for _ in pairs]
     for value in (pairs, found, found):
-        line.tell(value)
+        channel.send(value)
 
 
-def handle(requests: Queue[Any], responses: Queue[Any], told: Line) -> None:
+def handle(requests: Queue[Any], responses: Queue[Any], told: Channel) -> None:
     """The handler's part: a sum for each pair, until the client is done and no pair has come for the timeout."""
     a, b = requests.get()
     while True:
@@ -146,7 +147,7 @@ def handle(requests: Queue[Any], responses: Queue[Any], told: Line) -> None:
         except Empty:
             break
     early = "" if time.monotonic() - began >= TIMEOUT_S else ", too early"
-    told.tell(f"Empty after its timeout{early}")
+    told.send(f"Empty after its timeout{early}")
 
 
 @demonstration.check(
@@ -156,12 +157,12 @@ def handle(requests: Queue[Any], responses: Queue[Any], told: Line) -> None:
 def maxsize(stage: Stage) -> Evidence:
     """A producer fills the queue. Then one message is got, and one more can be put."""
     size = stage.options.get("maxsize", MAXSIZE)
-    queue, line, gate = new_queue(size), stage.line(), stage.gate()
-    producer = start(stage, "producer", fill, queue, size, line, gate)
-    seen = line.hear()
+    queue, channel, barrier = new_queue(size), stage.channel(), stage.barrier()
+    producer = start(stage, "producer", fill, queue, size, channel, barrier)
+    seen = channel.recv()
     got(stage, queue.get())
-    gate.open()
-    then = line.hear()
+    barrier.open()
+    then = channel.recv()
     stage.join(producer)
     return Evidence(
         f"after {size} put: full; put(block=False): Full; put(timeout): Full after its timeout; after 1 got: done",
@@ -169,7 +170,7 @@ def maxsize(stage: Stage) -> Evidence:
     )
 
 
-def fill(queue: Queue[Any], size: int, line: Line, gate: Gate) -> None:
+def fill(queue: Queue[Any], size: int, channel: Channel, barrier: Barrier) -> None:
     """The producer's part: put until it is full, see that it is, and try once more when it is not."""
     count = 0
     while count < size and not queue.full():
@@ -178,9 +179,9 @@ def fill(queue: Queue[Any], size: int, line: Line, gate: Gate) -> None:
     state = "full" if queue.full() else "not full"
     at_once = outcome(queue.put, message("too many"), block=False)
     later = after_timeout(queue.put, message("too many"))
-    line.tell(f"{count} put: {state}; put(block=False): {at_once}; put(timeout): {later}")
-    gate.wait()
-    line.tell(outcome(queue.put, message("one more"), block=False))
+    channel.send(f"{count} put: {state}; put(block=False): {at_once}; put(timeout): {later}")
+    barrier.wait()
+    channel.send(outcome(queue.put, message("one more"), block=False))
 
 
 @demonstration.check(
@@ -224,17 +225,17 @@ def qsize(stage: Stage) -> Evidence:
 def each_message_once(stage: Stage) -> Evidence:
     """Each consumer tells what it got; every producer's messages are counted over all of them."""
     queue, count = new_queue(), stage.options.get("messages", MESSAGES)
-    lines = [stage.line() for _ in range(CONSUMERS)]
-    consumers = [start(stage, "consumer", consume, queue, line) for line in lines]
+    channels = [stage.channel() for _ in range(CONSUMERS)]
+    consumers = [start(stage, "consumer", consume, queue, channel) for channel in channels]
     wanted = [[f"{number}.{each}" for each in range(count)] for number in range(PRODUCERS)]
     producers = [start(stage, "producer", put_all, queue, each) for each in wanted]
     for each in producers:
         stage.join(each)
     stage.join(start(stage, "last producer", put_ends, queue))
     received: list[str] = []
-    for consumer, line in zip(consumers, lines, strict=True):
-        for _ in range(line.hear()):
-            found, at = line.hear()
+    for consumer, channel in zip(consumers, channels, strict=True):
+        for _ in range(channel.recv()):
+            found, at = channel.recv()
             received.append(got(stage, found, consumer.pid, at))
         stage.join(consumer)
     lost = len({each for part in wanted for each in part} - set(received))
@@ -245,13 +246,13 @@ def each_message_once(stage: Stage) -> Evidence:
     )
 
 
-def consume(queue: Queue[Any], line: Line) -> None:
+def consume(queue: Queue[Any], channel: Channel) -> None:
     """A consumer's part: get until the end is told; then tell how many there were, each message and when it came."""
     found = []
     while (each := queue.get()) is not None:
         found.append((each, time.monotonic()))
     for value in (len(found), *found):
-        line.tell(value)
+        channel.send(value)
 
 
 def put_ends(queue: Queue[Any]) -> None:
@@ -263,15 +264,15 @@ def put_ends(queue: Queue[Any]) -> None:
 @demonstration.check("queue.close", "a put after close raises")
 def close(stage: Stage) -> Evidence:
     """What was put before the close still arrives."""
-    queue, line = new_queue(), stage.line()
-    producer = start(stage, "producer", put_and_close, queue, line)
-    after = line.hear()
+    queue, channel = new_queue(), stage.channel()
+    producer = start(stage, "producer", put_and_close, queue, channel)
+    after = channel.recv()
     stage.join(producer)
     return Evidence("ValueError; before it: arrived", f"{after}; before it: {got(stage, queue.get())}")
 
 
-def put_and_close(queue: Queue[Any], line: Line) -> None:
+def put_and_close(queue: Queue[Any], channel: Channel) -> None:
     """The producer's part."""
     queue.put(message("arrived"))
     queue.close()
-    line.tell(outcome(queue.put, message("refused")))
+    channel.send(outcome(queue.put, message("refused")))

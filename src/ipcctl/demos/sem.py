@@ -19,9 +19,10 @@ import select
 import time
 from multiprocessing.synchronize import Semaphore
 
-from ..report.report import Row
+from ..report.model import Row
+from .channels import Barrier, Channel, ending_child
 from .columns import TURN_COLUMNS
-from .stage import Demonstration, Evidence, Gate, Line, Skip, Stage, ending_child, state_of, wait_for_state
+from .harness import Demonstration, Evidence, Skip, Stage, state_of, wait_for_state
 
 demonstration = Demonstration("sem", TURN_COLUMNS)
 
@@ -50,15 +51,15 @@ def acquired_at_once(semaphore: Semaphore) -> int:
 @demonstration.check("sem.initial-value", "a semaphore begins with the value that it is given")
 def initial_value(stage: Stage) -> Evidence:
     """get_value says it, in a child as well; and so many may be acquired at once, not one more."""
-    line, (slots, _) = stage.line(), sizes(stage)
+    channel, (slots, _) = stage.channel(), sizes(stage)
     semaphore = semaphore_of(slots)
     pid = os.fork()
     if pid == 0:
         with ending_child():
-            line.tell(semaphore.get_value())
-    stage.took_part(pid, "child")
+            channel.send(semaphore.get_value())
+    stage.record_process(pid, "child")
     stage.wait(pid)
-    value, in_child, acquired = semaphore.get_value(), line.hear(), acquired_at_once(semaphore)
+    value, in_child, acquired = semaphore.get_value(), channel.recv(), acquired_at_once(semaphore)
     return Evidence(
         f"get_value {slots}, in a child {slots}; {slots} acquired at once",
         f"get_value {value}, in a child {in_child}; {acquired} acquired at once",
@@ -80,17 +81,17 @@ def acquire_decrements(stage: Stage) -> Evidence:
 @demonstration.check("sem.release-increments", "each release adds one to the value")
 def release_increments(stage: Stage) -> Evidence:
     """The value after each release, by a process that never acquired: it belongs to nobody."""
-    line, (slots, _) = stage.line(), sizes(stage)
+    channel, (slots, _) = stage.channel(), sizes(stage)
     semaphore = semaphore_of(0)
     pid = os.fork()
     if pid == 0:
         with ending_child():
             for _ in range(slots):
-                line.tell(semaphore.get_value())
+                channel.send(semaphore.get_value())
                 semaphore.release()
-    stage.took_part(pid, "child")
+    stage.record_process(pid, "child")
     stage.wait(pid)
-    return Evidence(told(range(slots + 1)), told([*line.hear_all(), semaphore.get_value()]))
+    return Evidence(told(range(slots + 1)), told([*channel.recv_all(), semaphore.get_value()]))
 
 
 def told(values: range | list[int]) -> str:
@@ -105,23 +106,23 @@ def told(values: range | list[int]) -> str:
 )
 def blocks_at_zero(stage: Stage) -> Evidence:
     """At 0 one way says no, and the other falls asleep in the kernel, until this process releases."""
-    line = stage.line()
+    channel = stage.channel()
     semaphore = semaphore_of(0)
     pid = os.fork()
     if pid == 0:
         with ending_child():
-            line.tell(semaphore.acquire(block=False))
+            channel.send(semaphore.acquire(block=False))
             semaphore.acquire()
-            line.tell(time.monotonic())
-    stage.took_part(pid, "waits")
-    at_once = line.hear()
+            channel.send(time.monotonic())
+    stage.record_process(pid, "waits")
+    at_once = channel.recv()
     state = wait_for_state(pid, "S Z gone")
     stage.event(pid, "waiting", f"state {state}")
     released = time.monotonic()
     semaphore.release()
     stage.event(stage.pid, "release")
     stage.wait(pid)
-    returned = line.hear() if wait_is_over(line) else released
+    returned = channel.recv() if wait_is_over(channel) else released
     return Evidence(
         "block=False: False; acquire: state S, and back after the release",
         f"block=False: {at_once}; acquire: state {state},"
@@ -129,9 +130,9 @@ def blocks_at_zero(stage: Stage) -> Evidence:
     )
 
 
-def wait_is_over(line: Line) -> bool:
+def wait_is_over(channel: Channel) -> bool:
     """Whether something was told."""
-    return bool(select.select([line.reading], [], [], 0)[0])
+    return bool(select.select([channel.reading], [], [], 0)[0])
 
 
 class Turns:
@@ -140,7 +141,7 @@ class Turns:
     def __init__(self, stage: Stage, semaphore: Semaphore, tasks: int) -> None:
         self.stage = stage
         self.semaphore = semaphore
-        self.line, self.start, self.out = stage.line(), stage.gate(), stage.gate()
+        self.channel, self.start, self.out = stage.channel(), stage.barrier(), stage.barrier()
         self.rows: dict[int, Row] = {number: {"task": number} for number in range(1, tasks + 1)}
         self.pids = {number: self.started(number) for number in self.rows}
         self.inside = self.left = self.most = 0
@@ -151,7 +152,7 @@ class Turns:
         if pid == 0:
             with ending_child():
                 self.task(number)
-        self.stage.took_part(pid, f"task {number}")
+        self.stage.record_process(pid, f"task {number}")
         self.rows[number]["pid"] = pid
         return pid
 
@@ -160,14 +161,14 @@ class Turns:
         self.start.wait()
         called = time.monotonic()
         self.semaphore.acquire()
-        self.line.tell((number, "enter", time.monotonic(), called, self.semaphore.get_value()))
+        self.channel.send((number, "enter", time.monotonic(), called, self.semaphore.get_value()))
         self.out.wait()
-        self.line.tell((number, "leave", time.monotonic(), called, None))
+        self.channel.send((number, "leave", time.monotonic(), called, None))
         self.semaphore.release()
 
-    def hear(self) -> None:
+    def recv(self) -> None:
         """The next one that enters or leaves. It tells of leaving before it releases: nobody is counted too often."""
-        number, event, moment, called, value = self.line.hear()
+        number, event, moment, called, value = self.channel.recv()
         row, at = self.rows[number], self.stage.since_begun(moment)
         self.stage.event(self.pids[number], event, at=moment)
         if event == "leave":
@@ -179,10 +180,10 @@ class Turns:
         self.most = max(self.most, self.inside)
         row.update(waited_s=round(moment - called, 6), entered_ms=at, value_seen=value, inside=self.inside)
 
-    def hear_all(self) -> None:
+    def recv_all(self) -> None:
         """All that was told by now."""
-        while wait_is_over(self.line):
-            self.hear()
+        while wait_is_over(self.channel):
+            self.recv()
 
 
 @demonstration.check(
@@ -195,31 +196,31 @@ def at_most_n(stage: Stage) -> Evidence:
     open_for_all(turns.start, tasks)
     while turns.left < tasks:
         while turns.inside < min(slots, tasks - turns.left):
-            turns.hear()
+            turns.recv()
         if turns.left == 0:
             for pid in turns.pids.values():
                 wait_for_state(pid, "S")
-        turns.hear_all()
+        turns.recv_all()
         turns.out.open()
         left = turns.left
         while turns.left == left:
-            turns.hear()
+            turns.recv()
     for pid in turns.pids.values():
         stage.wait(pid)
     stage.results.extend(turns.rows.values())
     return Evidence(f"at most {slots} of {tasks} inside at once", f"at most {turns.most} of {tasks} inside at once")
 
 
-def open_for_all(gate: Gate, count: int) -> None:
+def open_for_all(barrier: Barrier, count: int) -> None:
     """Let so many through at once."""
     for _ in range(count):
-        gate.open()
+        barrier.open()
 
 
 @demonstration.check("sem.all-finish", "every task gets its turn")
 def all_finish(stage: Stage) -> Evidence:
     """The same written plainly, `with semaphore`: wait for all, and see how each ended, and what the value is then."""
-    (slots, tasks), line, start = sizes(stage), stage.line(), stage.gate()
+    (slots, tasks), channel, start = sizes(stage), stage.channel(), stage.barrier()
     semaphore = semaphore_of(slots)
     pids = []
     for number in range(tasks):
@@ -228,12 +229,12 @@ def all_finish(stage: Stage) -> Evidence:
             with ending_child():
                 start.wait()
                 with semaphore:
-                    line.tell(number)
-        stage.took_part(pid, f"task {number + 1}")
+                    channel.send(number)
+        stage.record_process(pid, f"task {number + 1}")
         pids.append(pid)
     open_for_all(start, tasks)
     statuses = [stage.wait(pid) for pid in pids]
-    turns, gone = len(set(line.hear_all())), sum(state_of(pid) == "gone" for pid in pids)
+    turns, gone = len(set(channel.recv_all())), sum(state_of(pid) == "gone" for pid in pids)
     return Evidence(
         f"{tasks} had their turn, {tasks} ended with status 0, {tasks} are gone, value {slots}",
         f"{turns} had their turn, {statuses.count(0)} ended with status 0, {gone} are gone,"

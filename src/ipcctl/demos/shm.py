@@ -4,9 +4,9 @@
        └────► page ◄─────┘          balance.value += 1      is to read, to add, and to write: three steps …
                                     with balance.get_lock()    … which nobody comes between
 
-Each check stands alone. What is not Python's own comes from stage.py: on a line a process tells another what it saw, at
-a gate it waits until another opens it. That memory is shared, the kernel says: both processes map the same file (the
-same inode), and the mapping is marked shared (`rw-s` in /proc/PID/maps, proc(5)).
+Each check stands alone. What is not Python's own comes from channels.py: on a channel a process sends another what it
+saw, at a barrier it waits until another opens it. That memory is shared, the kernel says: both processes map the same
+file (the same inode), and the mapping is marked shared (`rw-s` in /proc/PID/maps, proc(5)).
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from .channels import Barrier, Channel
 from .columns import EXPERIMENT_COLUMNS
-from .stage import Demonstration, Evidence, Gate, Line, Skip, Stage
+from .harness import Demonstration, Evidence, Skip, Stage
 
 demonstration = Demonstration("shm", EXPERIMENT_COLUMNS)
 context = multiprocessing.get_context("fork")  # on Linux the default, until Python 3.14
@@ -47,7 +48,7 @@ def started(stage: Stage, role: str, work: Callable[..., None], *args: Any) -> A
     """A process that does that work."""
     process = Process(target=work, args=args)
     process.start()
-    stage.took_part(process.pid, role)
+    stage.record_process(process.pid, role)
     return process
 
 
@@ -76,25 +77,25 @@ def mapping_of(pid: int, address: int) -> tuple[str, str]:
 # --- what is shared, and what is not
 
 
-def write_both(number: Any, numbers: Any, line: Line, gate: Gate) -> None:
+def write_both(number: Any, numbers: Any, channel: Channel, barrier: Barrier) -> None:
     """A child's part: write to what was handed to it, and stay until the parent has looked."""
     number.value = 42
     numbers[:] = [1, 2, 3]
-    line.tell("written")
-    gate.wait()
+    channel.send("written")
+    barrier.wait()
 
 
 @demonstration.check("shm.child-write-visible", "Value and Array: what the child writes, the parent reads")
 def child_write_visible(stage: Stage) -> Evidence:
     """Nothing is sent, and yet it is there: both map the same file, and share it."""
     number, numbers = Value("i", 0), Array("i", 3)
-    line, gate = stage.line(), stage.gate()
-    child = started(stage, "child", write_both, number, numbers, line, gate)
-    line.hear()
+    channel, barrier = stage.channel(), stage.barrier()
+    child = started(stage, "child", write_both, number, numbers, channel, barrier)
+    channel.recv()
     seen = f"{number.value}, {numbers[:]}"
     address = ctypes.addressof(number.get_obj())
     (mine, my_file), (its, its_file) = mapping_of(os.getpid(), address), mapping_of(child.pid, address)
-    gate.open()
+    barrier.open()
     stage.join(child)
     file = "one file" if my_file == its_file else f"two files, {my_file} and {its_file}"
     tried(stage, "shm.child-write-visible", "a child writes to a Value and an Array", "42, [1, 2, 3]", seen)
@@ -108,12 +109,12 @@ def child_write_visible(stage: Stage) -> Evidence:
 def private_is_not(stage: Stage) -> Evidence:
     """The same C values, but in ordinary memory: the child writes to a copy of its own."""
     number, numbers = ctypes.c_int(0), (ctypes.c_int * 3)()
-    line, gate = stage.line(), stage.gate()
-    child = started(stage, "child", write_both, number, numbers, line, gate)
-    line.hear()
+    channel, barrier = stage.channel(), stage.barrier()
+    child = started(stage, "child", write_both, number, numbers, channel, barrier)
+    channel.recv()
     seen = f"{number.value}, {numbers[:]}"
     its, _ = mapping_of(child.pid, ctypes.addressof(number))
-    gate.open()
+    barrier.open()
     stage.join(child)
     tried(stage, "shm.private-is-not", "a child writes to ordinary variables", "0, [0, 0, 0]", seen)
     return Evidence(
@@ -121,19 +122,19 @@ def private_is_not(stage: Stage) -> Evidence:
     )
 
 
-def overwrite(number: Any, value: int, line: Line) -> None:
+def overwrite(number: Any, value: int, channel: Channel) -> None:
     """A child's part: tell what it finds, and write over it."""
-    line.tell(number.value)
+    channel.send(number.value)
     number.value = value
 
 
 @demonstration.check("shm.overwrites", "the last write is what is there")
 def overwrites(stage: Stage) -> Evidence:
     """Memory is no queue: what was there before is gone, whether anybody has read it or not."""
-    number, line = Value("i", 1), stage.line()
+    number, channel = Value("i", 1), stage.channel()
     for value in (2, 3):
-        ran(stage, f"child that writes {value}", overwrite, number, value, line)
-    found = [*line.hear_all(), number.value]
+        ran(stage, f"child that writes {value}", overwrite, number, value, channel)
+    found = [*channel.recv_all(), number.value]
     tried(stage, "shm.overwrites", "the parent writes 1, a child 2, another 3", 3, number.value)
     return Evidence("found 1, then 2, and 3 in the end", "found {}, then {}, and {} in the end".format(*found))
 
@@ -141,16 +142,16 @@ def overwrites(stage: Stage) -> Evidence:
 # --- the race, and the lock
 
 
-def add(balance: Any, updates: int, amount: int, gate: Gate) -> None:
+def add(balance: Any, updates: int, amount: int, barrier: Barrier) -> None:
     """A child's part: add, and add, and nobody asks who else does."""
-    gate.wait()
+    barrier.wait()
     for _ in range(updates):
         balance.value += amount
 
 
-def add_with_lock(balance: Any, updates: int, amount: int, gate: Gate) -> None:
+def add_with_lock(balance: Any, updates: int, amount: int, barrier: Barrier) -> None:
     """A child's part: add while nobody else can."""
-    gate.wait()
+    barrier.wait()
     for _ in range(updates):
         with balance.get_lock():
             balance.value += amount
@@ -159,12 +160,12 @@ def add_with_lock(balance: Any, updates: int, amount: int, gate: Gate) -> None:
 def two_at_once(stage: Stage, work: Callable[..., None], opening: int, amounts: tuple[int, int]) -> tuple[int, float]:
     """Two processes update a balance, each so often, each by its amount: the balance then, and the milliseconds."""
     balance = Value("l", opening, lock=work is add_with_lock)
-    updates, gate = stage.options.get("updates", UPDATES), stage.gate()
+    updates, barrier = stage.options.get("updates", UPDATES), stage.barrier()
     stage.more_time(updates * 40e-6)
-    both = [started(stage, f"adds {amount}", work, balance, updates, amount, gate) for amount in amounts]
+    both = [started(stage, f"adds {amount}", work, balance, updates, amount, barrier) for amount in amounts]
     begun = time.monotonic()
     for _ in both:
-        gate.open()
+        barrier.open()
     for each in both:
         stage.join(each)
     return balance.value, round((time.monotonic() - begun) * 1000, 3)
@@ -195,7 +196,7 @@ def until_they_meet(stage: Stage, opening: int, amounts: tuple[int, int], right:
 
 def step_by_step(stage: Stage) -> int:
     """One process reads, another adds, and then the first writes what it made of what it had read."""
-    balance, has_read, may_write = Value("l", 0), stage.gate(), stage.gate()
+    balance, has_read, may_write = Value("l", 0), stage.barrier(), stage.barrier()
 
     def read_wait_write() -> None:
         seen = balance.value
@@ -230,18 +231,18 @@ def lock_keeps_all(stage: Stage) -> Evidence:
 # --- arrays
 
 
-def double(array: Any, line: Line) -> None:
+def double(array: Any, channel: Channel) -> None:
     """A child's part: tell what is there, and double it."""
-    line.tell(list(array))
+    channel.send(list(array))
     array[:] = [2 * each for each in array]
 
 
 @demonstration.check("shm.array-from-list", "an Array made from a list holds its elements")
 def array_from_list(stage: Stage) -> Evidence:
     """C values of one type, one after the other; the child finds those of the list."""
-    array, line = Array("i", [1, 2, 3]), stage.line()
-    ran(stage, "child", double, array, line)
-    found = f"the child finds {line.hear()}, doubles them: {array[:]}"
+    array, channel = Array("i", [1, 2, 3]), stage.channel()
+    ran(stage, "child", double, array, channel)
+    found = f"the child finds {channel.recv()}, doubles them: {array[:]}"
     tried(stage, "shm.array-from-list", 'Array("i", [1, 2, 3]), doubled', [2, 4, 6], array[:])
     return Evidence("the child finds [1, 2, 3], doubles them: [2, 4, 6]", found)
 
@@ -249,9 +250,9 @@ def array_from_list(stage: Stage) -> Evidence:
 @demonstration.check("shm.array-from-size", "an Array made from a size holds so many zeros")
 def array_from_size(stage: Stage) -> Evidence:
     """New pages of a file are zeros: the kernel gives nobody what another has left."""
-    array, line = Array("d", 5), stage.line()
-    ran(stage, "child", double, array, line)
-    found = line.hear()
+    array, channel = Array("d", 5), stage.channel()
+    ran(stage, "child", double, array, channel)
+    found = channel.recv()
     tried(stage, "shm.array-from-size", 'Array("d", 5)', [0.0] * 5, found)
     return Evidence("the child finds [0.0, 0.0, 0.0, 0.0, 0.0]", f"the child finds {found}")
 
@@ -270,20 +271,20 @@ def array_from_bytes(stage: Stage) -> Evidence:
     return Evidence("hello, then Hello", f"hello, then {array.value.decode()}")
 
 
-def add_up(array: Any, line: Line) -> None:
+def add_up(array: Any, channel: Channel) -> None:
     """A child's part: go through it as through a list."""
     total = 0
     for each in array:
         total += each
-    line.tell((len(array), total, array[-1], array[1:3]))
+    channel.send((len(array), total, array[-1], array[1:3]))
 
 
 @demonstration.check("shm.array-iterates", "an Array is iterated over, has a length, an index and slices")
 def array_iterates(stage: Stage) -> Evidence:
     """What a list can, but for growing."""
-    line = stage.line()
-    ran(stage, "child", add_up, Array("i", [3, 1, 4, 1, 5]), line)
-    found = "length {}, sum {}, last {}, slice {}".format(*line.hear())
+    channel = stage.channel()
+    ran(stage, "child", add_up, Array("i", [3, 1, 4, 1, 5]), channel)
+    found = "length {}, sum {}, last {}, slice {}".format(*channel.recv())
     tried(stage, "shm.array-iterates", "for each in Array: add up", 14, found.split()[3].rstrip(","))
     return Evidence("length 5, sum 14, last 5, slice [1, 4]", found)
 
@@ -299,7 +300,7 @@ PIECE = 1 << 16  # what a pipe holds
 def faster_than_pipe(stage: Stage) -> Evidence:
     """Into memory that both see the bytes are copied once; through a pipe twice, in pieces that each need a switch."""
     data = bytes(range(256)) * (COPIED_BYTES // 256)
-    memory, asked, given = context.RawArray("c", COPIED_BYTES), stage.gate(), stage.gate()
+    memory, asked, given = context.RawArray("c", COPIED_BYTES), stage.barrier(), stage.barrier()
     reading, writing = os.pipe()
     for each in (reading, writing):
         stage.closing(each)
@@ -324,7 +325,7 @@ def faster_than_pipe(stage: Stage) -> Evidence:
     )  # fmt: skip
 
 
-def write_twice(data: bytes, memory: memoryview, asked: Gate, given: Gate, writing: int) -> None:
+def write_twice(data: bytes, memory: memoryview, asked: Barrier, given: Barrier, writing: int) -> None:
     """The writer's part, whenever it is asked: into the memory, and then into the pipe."""
     memory[:] = data  # so that no page is touched for the first time when it counts
     for _ in range(ROUNDS):
@@ -345,7 +346,7 @@ def read_all(reading: int) -> bytes:
     return bytes(received)
 
 
-def timed(asked: Gate, received: Callable[[], object]) -> float:
+def timed(asked: Barrier, received: Callable[[], object]) -> float:
     """Seconds from asking for the bytes until they have been received."""
     begun = time.perf_counter()
     asked.open()

@@ -15,11 +15,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ..process.outcome import decode
 from ..process.procfs import argv_of, stat_of, status_of
+from ..process.wait_status import decode
+from .channels import ending_child
 from .columns import STRATEGY_COLUMNS
-from .hold import hold
-from .stage import Demonstration, Evidence, Skip, Stage, ending_child, state_of, wait_for_state, wait_until_zombie
+from .harness import Demonstration, Evidence, Skip, Stage, hold, state_of, wait_for_state, wait_until_zombie
 
 demonstration = Demonstration("zombie", STRATEGY_COLUMNS)
 
@@ -30,7 +30,7 @@ def seen(stage: Stage) -> Evidence:
     pid = os.fork()
     if pid == 0:
         os._exit(0)
-    stage.took_part(pid, "child")
+    stage.record_process(pid, "child")
     wait_until_zombie(pid)
     state = state_of(pid)
     stage.wait(pid)
@@ -43,18 +43,18 @@ def seen(stage: Stage) -> Evidence:
 )
 def keeps_record_only(stage: Stage) -> Evidence:
     """Its record before and after it exits. That its files are closed is seen at the other end of its pipe."""
-    gate, pipe = stage.gate(), stage.line()
+    barrier, pipe = stage.barrier(), stage.channel()
     pid = os.fork()
     if pid == 0:
         with ending_child(7):
-            gate.wait()
-    stage.took_part(pid, "child")
+            barrier.wait()
+    stage.record_process(pid, "child")
     before = f"{has_memory(pid)}, {has_command_line(pid)}"
-    gate.open()
+    barrier.open()
     exit_status = decode(wait_until_zombie(pid))[0]
     stat = stat_of(pid)
     kept = f"PID {stat and stat.pid}, parent {stat and stat.ppid}, exit status {exit_status}"
-    files = "no open files" if pipe.hear_all() == [] else "open files"  # the end of the file: nobody has it open
+    files = "no open files" if pipe.recv_all() == [] else "open files"  # the end of the file: nobody has it open
     after = f"{has_memory(pid)}, {files}, {has_command_line(pid)}"
     stage.wait(pid)
     return Evidence(
@@ -80,7 +80,7 @@ def cannot_be_killed(stage: Stage) -> Evidence:
     pid = os.fork()
     if pid == 0:
         os._exit(3)
-    stage.took_part(pid, "child")
+    stage.record_process(pid, "child")
     wait_until_zombie(pid)
     os.kill(pid, signal.SIGKILL)
     stage.event(pid, "signal", "SIGKILL")
@@ -100,26 +100,26 @@ def how_ended(wait_status: int) -> str:
 )
 def wait_reaps(stage: Stage) -> Evidence:
     """The child exits only once the parent is seen asleep in its wait."""
-    line, gate = stage.line(), stage.gate()
+    channel, barrier = stage.channel(), stage.barrier()
     parent = os.fork()
     if parent == 0:
         with ending_child():
             pid = os.fork()
             if pid == 0:
                 with ending_child(5):
-                    gate.wait()
-            line.tell(pid)
-            line.tell(os.wait())
-            gate.wait()
-    stage.took_part(parent, "parent that waits")
-    child = line.hear()
-    stage.took_part(child, "child")
+                    barrier.wait()
+            channel.send(pid)
+            channel.send(os.wait())
+            barrier.wait()
+    stage.record_process(parent, "parent that waits")
+    child = channel.recv()
+    stage.record_process(child, "child")
     blocked = f"state {wait_for_state(parent, 'S')}, child in state {wait_for_state(child, 'S')}"
-    gate.open()
-    returned, wait_status = line.hear()
+    barrier.open()
+    returned, wait_status = channel.recv()
     stage.ended(child, wait_status)
     record = state_of(child)
-    gate.open()
+    barrier.open()
     stage.wait(parent)
     return Evidence(
         f"parent in state S, child in state S; returned PID {child}, exit code 5; record gone",
@@ -136,16 +136,16 @@ class Family:
     def __init__(self, stage: Stage, strategy: str, deal: Callable[[Family], None]) -> None:
         self.stage = stage
         self.count: int = stage.options.get("count", 5)
-        self.born, self.line = stage.line(), stage.line()
-        self.go, self.all_exited, self.end = stage.gate(), stage.gate(), stage.gate()
+        self.born, self.channel = stage.channel(), stage.channel()
+        self.go, self.all_exited, self.end = stage.barrier(), stage.barrier(), stage.barrier()
         self.parent = os.fork()
         if self.parent == 0:
             with ending_child():
                 deal(self)
-        stage.took_part(self.parent, f"parent, {strategy}")
-        self.codes: dict[int, int] = dict(self.born.hear() for _ in range(self.count))
+        stage.record_process(self.parent, f"parent, {strategy}")
+        self.codes: dict[int, int] = dict(self.born.recv() for _ in range(self.count))
         for pid in self.codes:
-            stage.took_part(pid, f"child, {strategy}")
+            stage.record_process(pid, f"child, {strategy}")
         self.peak = 0
 
     # from inside
@@ -153,7 +153,7 @@ class Family:
     def child(self, number: int) -> None:
         """A child's part: exit, when let go, with a code of its own."""
         with ending_child(number % 256):
-            self.born.tell((os.getpid(), number % 256))
+            self.born.send((os.getpid(), number % 256))
             self.go.wait()
 
     def have_children(self) -> None:
@@ -162,9 +162,9 @@ class Family:
             if os.fork() == 0:
                 self.child(number)
 
-    def tell(self, statuses: list[tuple[int, int]], blocked_s: float = 0.0, more: Any = None) -> None:
+    def send(self, statuses: list[tuple[int, int]], blocked_s: float = 0.0, more: Any = None) -> None:
         """The parent's part: say what it collected, and stay until it may end."""
-        self.line.tell((dict(statuses), round(blocked_s * 1000, 3), more))
+        self.channel.send((dict(statuses), round(blocked_s * 1000, 3), more))
         self.end.wait()
 
     # from outside
@@ -183,7 +183,7 @@ class Family:
         stat = stat_of(pid)
         return stat is not None and stat.state == "Z" and stat.ppid == self.parent
 
-    def let_go(self) -> None:
+    def close_other_fds(self) -> None:
         """Let the children exit, and return when they all have."""
         for _ in self.codes:
             self.go.open()
@@ -196,7 +196,7 @@ class Family:
 
     def told(self, strategy: str) -> tuple[str, Any]:
         """What came of it, in words and as a row: zombies left, statuses; and what more the parent told."""
-        statuses, blocked_ms, more = self.line.hear()
+        statuses, blocked_ms, more = self.channel.recv()
         left = len(self.zombies())
         self.stage.results.append({
             "strategy": strategy, "children": self.count, "zombies_at_peak": self.peak, "zombies_left": left,
@@ -226,7 +226,7 @@ def avoid_wait(stage: Stage) -> Evidence:
     asked_for(stage, "wait")
     family = Family(stage, "wait", wait_for_each)
     wait_for_state(family.parent, "S")
-    family.let_go()
+    family.close_other_fds()
     seen, _ = family.told("wait")
     family.ended()
     return Evidence(f"0 zombies left, {family.count} statuses collected", seen)
@@ -237,7 +237,7 @@ def wait_for_each(family: Family) -> None:
     family.have_children()
     began = time.monotonic()
     statuses = [os.wait() for _ in range(family.count)]
-    family.tell(statuses, time.monotonic() - began)
+    family.send(statuses, time.monotonic() - began)
 
 
 @demonstration.check(
@@ -248,7 +248,7 @@ def avoid_waitpid_handler(stage: Stage) -> Evidence:
     """The parent takes no signals while all its children exit: what comes then is one signal for them all."""
     asked_for(stage, "handler")
     family = Family(stage, "handler", in_a_handler)
-    family.let_go()
+    family.close_other_fds()
     seen, signals = family.told("handler")
     family.ended()
     expected = f"{family.count} exits, 1 signal; 0 zombies left, {family.count} statuses collected"
@@ -273,7 +273,7 @@ def in_a_handler(family: Family) -> None:
     family.have_children()
     family.all_exited.wait()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-    family.tell(statuses, more=len(signals))
+    family.send(statuses, more=len(signals))
 
 
 @demonstration.check(
@@ -284,9 +284,9 @@ def avoid_double_fork(stage: Stage) -> Evidence:
     """The parent waits for the first child, which exits at once; the adopter, this process, reaps the workers."""
     asked_for(stage, "double-fork")
     family = Family(stage, "double-fork", forking_twice)
-    error = family.line.hear()  # the first children are gone: the workers have been adopted
+    error = family.channel.recv()  # the first children are gone: the workers have been adopted
     parents = {stat.ppid for pid in family.codes if (stat := stat_of(pid))}
-    family.let_go()
+    family.close_other_fds()
     for pid in family.codes:
         stage.wait(pid)
     seen, _ = family.told("double-fork")
@@ -309,9 +309,9 @@ def forking_twice(family: Family) -> None:
         began = time.monotonic()
         os.waitpid(first, 0)
         blocked_s += time.monotonic() - began
-    family.line.tell(what_wait_gives())
+    family.channel.send(what_wait_gives())
     family.all_exited.wait()
-    family.tell([], blocked_s)
+    family.send([], blocked_s)
 
 
 def what_wait_gives() -> str:
@@ -330,7 +330,7 @@ def avoid_sigchld_ignored(stage: Stage) -> Evidence:
     """The kernel drops the record as soon as the child exits. A wait blocks until all have, and has nothing to give."""
     asked_for(stage, "ignore")
     family = Family(stage, "ignore", ignoring)
-    family.let_go()
+    family.close_other_fds()
     seen, error = family.told("ignore")
     family.ended()
     peak = f"{family.peak} zombies at the peak"
@@ -344,7 +344,7 @@ def ignoring(family: Family) -> None:
     family.have_children()
     began = time.monotonic()
     error = what_wait_gives()
-    family.tell([], time.monotonic() - began, error)
+    family.send([], time.monotonic() - began, error)
 
 
 @demonstration.check("zombie.unreaped-accumulate", "N children, none reaped: N zombies")
@@ -352,7 +352,7 @@ def unreaped_accumulate(stage: Stage) -> Evidence:
     """Nothing but the parent, or its end, takes them away."""
     asked_for(stage, "none")
     family = Family(stage, "none", not_at_all)
-    family.let_go()
+    family.close_other_fds()
     seen, _ = family.told("none")
     zombies = family.zombies()
     hold(stage, f"zombies of process {family.parent}: {' '.join(map(str, zombies))}")
@@ -363,7 +363,7 @@ def unreaped_accumulate(stage: Stage) -> Evidence:
 def not_at_all(family: Family) -> None:
     """The parent goes on, and does not wait."""
     family.have_children()
-    family.tell([])
+    family.send([])
 
 
 @demonstration.check("zombie.parent-exit-clears", "once the negligent parent exits, its adopter reaps them")
@@ -371,7 +371,7 @@ def parent_exit_clears(stage: Stage) -> Evidence:
     """When the parent ends its zombies get another parent, which waits for them: this process, a child subreaper."""
     asked_for(stage, "none")
     family = Family(stage, "none", not_at_all)
-    family.let_go()
+    family.close_other_fds()
     before = len(family.zombies())
     family.ended()
     adopters = {stat.ppid for pid in family.codes if (stat := stat_of(pid))}

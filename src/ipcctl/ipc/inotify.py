@@ -21,7 +21,7 @@ REMEDIES = {
 }
 
 
-class Watch:
+class Inotify:
     """Tells of changes to an open file, from now on. Raises IpcctlError."""
 
     def __init__(self, descriptor: int) -> None:
@@ -34,7 +34,7 @@ class Watch:
             os.close(self.descriptor)
             raise error
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Inotify:
         return self
 
     def __exit__(self, *what_happened: object) -> None:

@@ -7,9 +7,9 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..process.outcome import OUTPUT_COLUMNS, RUN_COLUMNS, RunRecord
-from ..report.report import Column
-from .family import Family
+from ..process.result import OUTPUT_COLUMNS, RUN_COLUMNS, RunResult
+from ..report.model import Column
+from .job_tree import JobTree
 
 if TYPE_CHECKING:
     from .output import Held
@@ -26,7 +26,7 @@ JOB_COLUMNS = (
 )
 
 
-class JobRecord(RunRecord):
+class JobResult(RunResult):
     """The record of a job's last attempt."""
 
     def __init__(self, argv: Sequence[str], seq: int, slot: int, input: str, attempts: int) -> None:
@@ -45,7 +45,7 @@ class Job:
     """Arguments that are to be run, and what is known of the attempt under way; moments are by time.monotonic."""
 
     attempts = 0
-    record: JobRecord | None = None  # of the last attempt
+    record: JobResult | None = None  # of the last attempt
     output: Sequence[tuple[int, Held]] = ()  # of the last attempt, by the descriptor that it was written to
     slot: Slot | None = None
     begun = 0.0
@@ -65,12 +65,12 @@ class Job:
         self.record.started, self.begun = round(time.time(), 6), time.monotonic()
 
     @property
-    def family(self) -> Family:
+    def tree(self) -> JobTree:
         """The processes of its tree."""
-        return Family(self.pid, self.mark)
+        return JobTree(self.pid, self.mark)
 
 
-def how_it_failed(record: JobRecord) -> str:
+def how_it_failed(record: JobResult) -> str:
     """In words, for a person who did not see it."""
     if record.start_error:
         return record.start_error

@@ -18,10 +18,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..errors import BadInput, OutputFailed
-from ..process.outcome import RUN_COLUMNS
+from ..process.result import RUN_COLUMNS
 from ..report.formats import chosen, to_json
-from ..report.report import Column
-from .job import Job, JobRecord
+from ..report.model import Column
+from .job import Job, JobResult
 
 COLUMNS = (
     *(Column(name, "object", "") for name in ("seq", "slot", "input", "arguments", "attempts", "status")),
@@ -71,7 +71,7 @@ class JobLog:
                 left.pop(other, None)  # type: ignore[arg-type]
         return list(left.values())
 
-    def write(self, job: Job, record: JobRecord) -> None:
+    def write(self, job: Job, record: JobResult) -> None:
         """Add a job. Raises OutputFailed."""
         self._append(self._line({**record.row(), "arguments": job.arguments}))
 

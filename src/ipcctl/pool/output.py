@@ -1,6 +1,6 @@
 """The output of jobs: collected from a slot's pipes, kept apart, and passed on.
 
-    job ──pipe──► Stream ──► bytes, or past 1 MiB a file ──► Passer ──► our stdout, stderr, or the record
+    job ──pipe──► OutputStream ──► bytes, or past 1 MiB a file ─► OutputForwarder ─► our stdout, stderr, or the record
 
 A pipe, and not a file, is what a job has without us: it may open /dev/stdout anew, and where nobody reads it waits. The
 pipes are a slot's, and stay from job to job; only where a job left somebody behind who may write later, the next job
@@ -11,22 +11,29 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import OutputFailed
 
 if TYPE_CHECKING:
     from ..report.sink import Sink
+    from .job import Job
 
 CHUNK = 1 << 16
 PASSED = 1 << 18  # at a time, from a file
 IN_MEMORY = 1 << 20  # bytes of one stream of one job; more goes to a file
 LARGE_PIPE = 1 << 20  # the most that an unprivileged process may have, by default (pipe(7))
+MOST_HELD = 64 << 20  # bytes of output that wait for the job before them
+MOST_FILES = 64  # and files with it
 LONGEST_LINE = 1 << 20  # of what is passed on line by line: a longer one is passed on in parts
 
+Writing = Callable[[], AbstractContextManager[object]]
 
-class Stream:
+
+class OutputStream:
     """What jobs write to one descriptor of one slot. `target` is the descriptor of ours that it is passed on to."""
 
     def __init__(self, target: int) -> None:
@@ -178,3 +185,103 @@ def cannot_keep(error: OSError) -> OutputFailed:
     return OutputFailed(
         f"cannot keep a job's output in {tempfile.gettempdir()!r}: {error.strerror}; free some space, or set TMPDIR"
     )
+
+
+class OutputForwarder:
+    """Passes output on to sinks, by the descriptor that it was written to.
+
+    `mode` is "group", "line-buffer" (line by line), "capture" (kept in the records) or "ungroup" (never seen here).
+    `writing` is entered while writing, which may wait for a reader.
+    """
+
+    def __init__(
+        self, sinks: Mapping[int, Sink], mode: str, in_order: bool, tagged: bool, writing: Writing
+    ) -> None:
+        self.sinks = sinks
+        self.mode = mode
+        self.in_order = in_order
+        self.tagged = tagged
+        self.writing = writing
+        self.muted = False
+        self._waiting: deque[Job] = deque()  # in the order of the input
+        self._ended: set[Job] = set()
+        self._bytes = self._files = 0
+
+    @property
+    def backed_up(self) -> bool:
+        """Whether so much output waits for the job before it that no further job is to be started."""
+        return self._bytes > MOST_HELD or self._files > MOST_FILES
+
+    def submitted(self, job: Job) -> None:
+        """A job is about to be run for the first time."""
+        if self.in_order:
+            self._waiting.append(job)
+
+    def tag(self, job: Job) -> bytes:
+        """What stands before each line of a job's output."""
+        return os.fsencode(job.input) + b"\t" if self.tagged else b""
+
+    def on_output(self, stream: OutputStream, at_end: bool = False) -> None:
+        """Pass on what a stream has of whole lines; at its end, all of it."""
+        text = stream.lines(at_end)
+        if not text or self.muted or self.mode == "capture":
+            return
+        with self.writing():
+            sink = self.sinks[stream.target]
+            sink.write_bytes(Tagged(stream.tag).lines(text) if stream.tag else text)
+            sink.flush()
+
+    def attempt_ended(self, job: Job, streams: list[OutputStream]) -> None:
+        """Take what an attempt wrote; what the one before it wrote, is not asked for any more."""
+        if self.mode == "line-buffer":
+            for each in streams:
+                self.on_output(each, at_end=True)
+            return
+        for _, old in job.output:
+            old.close()
+        keep_all = self.mode == "capture"
+        job.output = [(each.target, each.take()) for each in streams if each.size or keep_all]
+
+    def ended(self, job: Job) -> None:
+        """A job has ended for good."""
+        if self.mode == "capture":
+            assert job.record is not None
+            texts = [held.text() for _, held in job.output]
+            job.record.stdout, job.record.stderr = texts or (None, None)
+        elif not self.in_order:
+            self._pass_on(job)
+        else:
+            self._in_turn(job)
+
+    def _in_turn(self, job: Job) -> None:
+        self._ended.add(job)
+        self._count(job, 1)
+        self._pass_on_those_in_turn()
+
+    def cancelled(self, job: Job) -> None:
+        """A job that was taken will not be run: nothing waits for it."""
+        if self.in_order:
+            self._waiting.remove(job)
+            self._pass_on_those_in_turn()
+
+    def _pass_on_those_in_turn(self) -> None:
+        while self._waiting and self._waiting[0] in self._ended:
+            first = self._waiting.popleft()
+            self._ended.remove(first)
+            self._count(first, -1)
+            self._pass_on(first)
+
+    def _count(self, job: Job, sign: int) -> None:
+        for _, each in job.output:
+            self._bytes += sign * (each.size if each.file is None else 0)
+            self._files += sign * (each.file is not None)
+
+    def _pass_on(self, job: Job) -> None:
+        for target, each in job.output:
+            if self.muted:
+                each.close()
+                continue
+            with self.writing():
+                each.pass_on(self.sinks[target], self.tag(job))
+                self.sinks[target].flush()
+        job.output = ()

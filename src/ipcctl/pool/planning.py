@@ -7,12 +7,12 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
-from .feed import Feed, Known
-from .gate import Gate
+from .arguments import Listed, Source, opened
+from .jobs import FailedJobs, JobSource
 from .processors import slots_of
 from .scheduler import Plan
-from .source import Listed, Source, opened
 from .template import Template
+from .throttle import Throttle
 
 if TYPE_CHECKING:
     from .joblog import JobLog
@@ -40,12 +40,13 @@ def planned(argv: Sequence[str], joblog: str | None, closing: ExitStack, **how: 
     if how["retry_failed"]:
         if log is None:
             raise BadInput("--retry-failed runs what failed in a log, --dry-run reads none; leave one out")
-        feed: Feed = Known(log.failed())
+        jobs: JobSource = FailedJobs(log.failed())
     else:
-        feed = Feed(source(given, how["arg_file"], b"\0" if how["null"] else b"\n"), how["max_args"], how["unique"])
+        arguments = source(given, how["arg_file"], b"\0" if how["null"] else b"\n")
+        jobs = JobSource(arguments, how["max_args"], how["unique"])
     if log is not None and how["resume"]:
-        feed.done = log.done()
-    return filled(Plan(Template(words, how["shell"], how["lines"]), feed, slots), **how), log
+        jobs.done = log.done()
+    return filled(Plan(Template(words, how["shell"], how["lines"]), jobs, slots), **how), log
 
 
 def split(argv: Sequence[str]) -> tuple[list[str], list[str] | None]:
@@ -74,11 +75,10 @@ def filled(plan: Plan, **how: Any) -> Plan:
     plan.retries = how["retries"]
     plan.delay_s = how["delay"]
     plan.halt = how["halt"]
-    plan.gate = Gate(how["max_load"], how["memfree"])
+    plan.throttle = Throttle(how["max_load"], how["memfree"])
     return plan
 
 
 def mode_of(how: dict[str, Any]) -> str:
     """How output is passed on."""
-    modes = {"capture": "records", "ungroup": "straight", "line_buffer": "lines"}
-    return next((mode for option, mode in modes.items() if how[option]), "whole")
+    return next((mode.replace("_", "-") for mode in ("capture", "ungroup", "line_buffer") if how[mode]), "group")

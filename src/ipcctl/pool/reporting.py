@@ -6,12 +6,12 @@ import contextlib
 from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING
 
+from ..report.model import Report, Row
 from ..report.output import Output
-from ..report.report import Report, Row
 from ..report.sink import STDERR, STDOUT, Sink, say, stderr
 from .job import JOB_COLUMNS, named
-from .ledger import Ledger
 from .scheduler import Plan, Pool
+from .statistics import Statistics
 
 if TYPE_CHECKING:
     from ..report.progress import Progress
@@ -27,12 +27,12 @@ class Reporting:
     def __init__(self, output: Output, plan: Plan, log: JobLog | None, progress: bool | None) -> None:
         self.output = output
         if progress is None:
-            progress = stderr().is_terminal and not output.quiet and plan.mode != "straight"
+            progress = stderr().is_terminal and not output.quiet and plan.mode != "ungroup"
         events = output.section == "events" or output.format in ("json", "timeline", "trace", "markdown", "html")
-        self.ledger = Ledger(self._tell, log, bar() if progress else None, events and not output.quiet)
+        self.statistics = Statistics(self._tell, log, bar() if progress else None, events and not output.quiet)
         names = {STDOUT: "standard output", STDERR: "standard error"}
         sinks = {target: Sink(target, name, "the output of the jobs") for target, name in names.items()}
-        self.pool = Pool(plan, sinks, self.ledger)
+        self.pool = Pool(plan, sinks, self.statistics)
 
     def run(self) -> int:
         """Run the jobs, report, and return the exit status."""
@@ -41,11 +41,11 @@ class Reporting:
             if not self._streams:
                 report.rows = self._kept(rows)
                 self._conclude(report)
-            if self.pool.fatal is None or self.ledger.jobs or not self._told_in_text:
+            if self.pool.fatal is None or self.statistics.jobs or not self._told_in_text:
                 self.output.write(report, live=True)
         if self.pool.fatal is not None and self.pool.wakeup.asked is None:
             say(f"{self._comment}ipcctl pool: {self.pool.fatal}")
-        return self.ledger.status(self.pool)
+        return self.statistics.status(self.pool)
 
     @property
     def _streams(self) -> bool:
@@ -55,7 +55,7 @@ class Reporting:
         with contextlib.closing(self.pool.run()) as records:
             for record in records:
                 yield record.row()
-        self.ledger.before_output()
+        self.statistics.before_output()
 
     def _kept(self, rows: Iterable[Row]) -> list[Row]:
         """Those that the format shows. The others are forgotten, so that their number does not matter."""
@@ -69,11 +69,11 @@ class Reporting:
         return kept
 
     def _conclude(self, report: Report) -> None:
-        report.summary = self.ledger.summary(self.pool)
+        report.summary = self.statistics.summary(self.pool)
         report.ok = report.summary["status"] == 0
-        report.events = sorted(self.ledger.events, key=lambda event: event.t_ms)
-        if self.ledger.failed > MOST_FAILED and self.output.format == "table":
-            report.title = f"failed jobs, the first {MOST_FAILED} of {self.ledger.failed}"
+        report.events = sorted(self.statistics.events, key=lambda event: event.t_ms)
+        if self.statistics.failed > MOST_FAILED and self.output.format == "table":
+            report.title = f"failed jobs, the first {MOST_FAILED} of {self.statistics.failed}"
 
     def _tell(self, message: str) -> None:
         """Say it, unless stderr has a report in it for a machine, which has the failed jobs itself."""

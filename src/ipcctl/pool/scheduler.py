@@ -26,23 +26,22 @@ from ..process.procfs import peak_rss_kib
 from ..process.run import PEAK_NOISE_KIB, adopt_orphans
 from ..process.signals import Signals
 from ..process.spawn import cannot_start, start
-from ..process.stop import KILL_WITHIN_S, SCAN_EVERY_S, alive, end_descendants, kill, signal_family
+from ..process.terminate import KILL_WITHIN_S, SCAN_EVERY_S, alive, end_descendants, kill, signal_all
 from ..process.tree import children_of_ours, ended_children, others_are_left
-from .family import Kin, Marks
-from .feed import Feed
-from .gate import LOOK_EVERY_S, Gate
-from .job import Job, JobRecord
-from .output import Stream
-from .passing import Passer
+from .job import Job, JobResult
+from .job_tree import ChildCounter, RlimitTag
+from .jobs import JobSource
+from .output import OutputForwarder, OutputStream
 from .slots import Slots
 from .template import Template
+from .throttle import LOOK_EVERY_S, Throttle
 from .wakeup import Wakeup
 
 if TYPE_CHECKING:
     from resource import struct_rusage
 
     from ..report.sink import Sink
-    from .starter import Starter
+    from .spawn_threads import SpawnThreads
 
 FEW = 50  # jobs: after so many starts, threads make the others
 
@@ -50,11 +49,11 @@ FEW = 50  # jobs: after so many starts, threads make the others
 class Plan:
     """What is to be run, and how."""
 
-    def __init__(self, template: Template, feed: Feed, slots: int) -> None:
+    def __init__(self, template: Template, jobs: JobSource, slots: int) -> None:
         self.template = template
-        self.feed = feed
+        self.jobs = jobs
         self.slots = slots
-        self.mode = "whole"  # how output is passed on, see Passer
+        self.mode = "group"  # how output is passed on, see OutputForwarder
         self.in_order = False
         self.tagged = False
         self.timeout_s: float | None = None
@@ -62,7 +61,7 @@ class Plan:
         self.retries = 0
         self.delay_s = 0.0  # before the first retry; doubled with each
         self.halt = "never"  # on the first failure: "soon" starts no more, "now" ends those that run as well
-        self.gate = Gate()
+        self.throttle = Throttle()
 
 
 class Observer:
@@ -71,7 +70,7 @@ class Observer:
     def attempt(self, job: Job, began: bool) -> None:
         """An attempt began, or ended."""
 
-    def final(self, job: Job, record: JobRecord) -> None:
+    def final(self, job: Job, record: JobResult) -> None:
         """A job's record is final."""
 
     def given_up(self) -> None:
@@ -89,10 +88,10 @@ class Pool:
 
     def __init__(self, plan: Plan, sinks: Mapping[int, Sink], observer: Observer) -> None:
         self.plan = plan
-        self.feed = plan.feed
+        self.jobs = plan.jobs
         self.observer = observer
         self.wakeup = Wakeup()
-        self.passer = Passer(sinks, plan.mode, plan.in_order, plan.tagged, self._interruptible)
+        self.forwarder = OutputForwarder(sinks, plan.mode, plan.in_order, plan.tagged, self._interruptible)
         self.retried = 0
         self.wall_s = 0.0
         self.fatal: CannotStart | None = None  # why nothing can be started any more
@@ -100,15 +99,15 @@ class Pool:
         self.why_waiting: str | None = None  # what keeps the gate shut
         self._running: dict[int, Job] = {}  # by PID, in the order of their starts
         self._ending: list[Job] = []
-        self._again: list[tuple[float, int, Job]] = []  # a heap of retries, by when
-        self._put_back: deque[Job] = deque()
-        self._starter: Starter | None = None
-        self._ours: set[int] = set()  # of the running, those that this thread started: their PIDs
-        self._short = False  # of processes or descriptors, until something ends
-        self._final: deque[JobRecord] = deque()
+        self._retries: list[tuple[float, int, Job]] = []  # a heap of retries, by when
+        self._deferred: deque[Job] = deque()
+        self._starter: SpawnThreads | None = None
+        self._started_here: set[int] = set()  # of the running, those that this thread started: their PIDs
+        self._out_of_resources = False  # of processes or descriptors, until something ends
+        self._final: deque[JobResult] = deque()
         self._starts = 0
-        self._answered = 0  # signals that asked to end
-        self._gate_at = 0.0
+        self._signals_handled = 0  # signals that asked to end
+        self._throttle_again = 0.0
         self._watching = False  # the source
 
     @property
@@ -116,40 +115,40 @@ class Pool:
         """How many jobs run now, or are being started."""
         return len(self._running) + (self._starter.pending if self._starter else 0)
 
-    def run(self) -> Generator[JobRecord, None, None]:
+    def run(self) -> Generator[JobResult, None, None]:
         """Run everything; yields each job's final record as it ends. What is left when it is closed, is ended."""
         self.begun = time.monotonic()
-        self._spared = children_of_ours()
+        self._inherited = children_of_ours()
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
         self._environment = dict(os.environb)
         self._floor_kib = (peak_rss_kib() or 0) + PEAK_NOISE_KIB
         with self.wakeup, contextlib.ExitStack() as closing:
-            self._marks = Marks(self.plan.timeout_s is not None)
+            self._marks = RlimitTag(self.plan.timeout_s is not None)
             closing.callback(self._marks.clear)
-            self._kin = Kin()
-            closing.callback(self._kin.close)
+            self._child_counter = ChildCounter()
+            closing.callback(self._child_counter.close)
             mode = self.plan.mode
-            self.slots = Slots(self.plan.slots, mode != "straight", self.wakeup, mode == "lines")
+            self.slots = Slots(self.plan.slots, mode != "ungroup", self.wakeup, mode == "line-buffer")
             closing.callback(self.slots.close)
             closing.callback(self._close_starter)
             adopt_orphans()
             try:
                 yield from self._loop()
             except BaseException:
-                self.stopping = self.passer.muted = True
+                self.stopping = self.forwarder.muted = True
                 self.observer.given_up()
                 try:
-                    self._hear_of_starts(all_of_them=True)
+                    self._collect_spawned(all_of_them=True)
                 finally:
                     self._end_all()
                 raise
             finally:
                 self.wall_s = round(time.monotonic() - self.begun, 6)
 
-    def _loop(self) -> Generator[JobRecord, None, None]:
+    def _loop(self) -> Generator[JobResult, None, None]:
         while True:
             if not self.stopping:
-                self._start_what_may()
+                self._start_ready()
             if self._final:
                 with self._interruptible():
                     while self._final:
@@ -157,17 +156,17 @@ class Pool:
             if self._is_over():
                 break
             self._wait()
-        if self._answered or (self.stopping and self.plan.halt == "now"):
+        if self._signals_handled or (self.stopping and self.plan.halt == "now"):
             self._end_all()
-        for job in self._put_back:
-            self.passer.left_out(job)
+        for job in self._deferred:
+            self.forwarder.cancelled(job)
         for each in tuple(self.slots.streams.values()):  # what is left of those that jobs left behind
             self._read(each)
 
     def _is_over(self) -> bool:
         if self.running or self._ending or self._final:
             return False
-        return self.stopping or (self.feed.exhausted and not self._again and not self._put_back)
+        return self.stopping or (self.jobs.exhausted and not self._retries and not self._deferred)
 
     @contextlib.contextmanager
     def _interruptible(self) -> Iterator[None]:
@@ -178,34 +177,34 @@ class Pool:
 
     # --- starting
 
-    def _start_what_may(self) -> None:
-        while not self._short and self.slots.any_free() and not self.stopping:
-            if not self._gate_is_open():
+    def _start_ready(self) -> None:
+        while not self._out_of_resources and self.slots.any_free() and not self.stopping:
+            if not self._may_start():
                 return
             job = self._next()
             if job is None:
                 return
             self._start(job)
 
-    def _gate_is_open(self) -> bool:
-        if not self.plan.gate.ever_shuts:
+    def _may_start(self) -> bool:
+        if not self.plan.throttle.enabled:
             return True
         now = time.monotonic()
-        if now >= self._gate_at:
-            self.why_waiting = self.plan.gate.shut()
-            self._gate_at = now + LOOK_EVERY_S if self.why_waiting else now
+        if now >= self._throttle_again:
+            self.why_waiting = self.plan.throttle.reason_to_wait()
+            self._throttle_again = now + LOOK_EVERY_S if self.why_waiting else now
         return self.why_waiting is None
 
     def _next(self) -> Job | None:
-        if self._put_back:
-            return self._put_back.popleft()
-        if self._again and self._again[0][0] <= time.monotonic():
-            return heapq.heappop(self._again)[2]
-        if self.feed.exhausted or self.passer.backed_up:
+        if self._deferred:
+            return self._deferred.popleft()
+        if self._retries and self._retries[0][0] <= time.monotonic():
+            return heapq.heappop(self._retries)[2]
+        if self.jobs.exhausted or self.forwarder.backed_up:
             return None
-        fresh = self.feed.next()
+        fresh = self.jobs.next()
         if fresh is not None:
-            self.passer.taken(fresh)
+            self.forwarder.submitted(fresh)
         return fresh
 
     def _start(self, job: Job) -> None:
@@ -220,9 +219,9 @@ class Pool:
         job.attempts += 1
         self._starts += 1
         argv = self.plan.template.argv(job.arguments, job.seq, slot.number)
-        job.record = JobRecord(argv, job.seq, slot.number, job.input, job.attempts)
+        job.record = JobResult(argv, job.seq, slot.number, job.input, job.attempts)
         for each in slot.streams if self.plan.tagged else ():
-            each.tag = self.passer.tag(job)
+            each.tag = self.forwarder.tag(job)
         if self._starts == FEW:
             self._starter = self._new_starter()
         if self._starter is None:
@@ -239,7 +238,7 @@ class Pool:
         except CannotStart as error:
             self._not_started(job, job.record, error)
             return
-        self._ours.add(pid)
+        self._started_here.add(pid)
         self._has_started(job, pid)
 
     def _has_started(self, job: Job, pid: int) -> None:
@@ -248,14 +247,14 @@ class Pool:
         self._running[pid] = job
         self.observer.attempt(job, True)
 
-    def _new_starter(self) -> Starter | None:
+    def _new_starter(self) -> SpawnThreads | None:
         """Where slots are several; with a time-out starts are marked, which is for one at a time."""
         if self.plan.slots == 1 or self.plan.timeout_s is not None:
             return None
-        from .starter import Starter
+        from .spawn_threads import SpawnThreads
 
         try:
-            return Starter(self._mask, self._environment, self.wakeup.wake)
+            return SpawnThreads(self._mask, self._environment, self.wakeup.wake)
         except (AttributeError, OSError, RuntimeError):  # a libc without such a call, no more threads
             return None
 
@@ -263,7 +262,7 @@ class Pool:
         if self._starter is not None:
             self._starter.close()
 
-    def _hear_of_starts(self, all_of_them: bool = False) -> None:
+    def _collect_spawned(self, all_of_them: bool = False) -> None:
         """Take the threads' answers; `all_of_them`: wait until none is missing."""
         if self._starter is None:
             return
@@ -276,7 +275,7 @@ class Pool:
             if ended is not None:
                 self._ended(self._running.pop(pid), *ended)
 
-    def _not_started(self, job: Job, record: JobRecord, error: CannotStart) -> None:
+    def _not_started(self, job: Job, record: JobResult, error: CannotStart) -> None:
         """A limit is waited for, while something runs; what no job can start, ends all; else the job has failed."""
         assert job.slot is not None
         if error.errno in LIMITS:
@@ -292,8 +291,8 @@ class Pool:
 
     def _put_off(self, job: Job, why: CannotStart, until_something_ends: bool) -> None:
         """Start it later, when something has ended; where nothing will, that is the end of all."""
-        self._put_back.append(job)
-        self._short = until_something_ends
+        self._deferred.append(job)
+        self._out_of_resources = until_something_ends
         if not until_something_ends:
             self._cannot(why)
 
@@ -310,21 +309,22 @@ class Pool:
             if stream is not None:
                 self._read(stream)
             elif self._watching:
-                self.feed.source.fill()
-        self._hear_of_starts()
+                self.jobs.source.fill()
+        self._collect_spawned()
         self._collect()
-        self._hear_of_starts()  # of those that had ended before we heard of them
-        if self.wakeup.asks > self._answered:
+        self._collect_spawned()  # of those that had ended before we heard of them
+        if self.wakeup.asks > self._signals_handled:
             self._asked_to_end()
         if self._ending or self.plan.timeout_s is not None:
-            self._look_at_the_clock(time.monotonic())
+            self._check_timeouts(time.monotonic())
 
     def _watch_source(self) -> None:
         """Only while a job could be started if a line came."""
-        descriptor = self.feed.source.descriptor
+        descriptor = self.jobs.source.descriptor
         wanted = (
-            descriptor is not None and not self.stopping and not self.feed.source.ended and not self.why_waiting
-            and not self._short and not self._put_back and not self.passer.backed_up and self.slots.any_free()
+            descriptor is not None and not self.stopping and not self.jobs.source.ended and not self.why_waiting
+            and not self._out_of_resources and not self._deferred and not self.forwarder.backed_up
+            and self.slots.any_free()
         )  # fmt: skip
         if descriptor is not None and wanted != self._watching:
             self._watching = wanted
@@ -334,10 +334,10 @@ class Pool:
         moments = [each.grace_until for each in self._ending if each.grace_until is not None]
         if (first := self._first_to_time_out()) is not None:
             moments.append(first.begun + (self.plan.timeout_s or 0))
-        if self._again and not self.stopping and self.slots.any_free() and not self.why_waiting:
-            moments.append(self._again[0][0])
+        if self._retries and not self.stopping and self.slots.any_free() and not self.why_waiting:
+            moments.append(self._retries[0][0])
         if self.why_waiting and not self.stopping:
-            moments.append(self._gate_at)
+            moments.append(self._throttle_again)
         if (told := self.observer.before_wait(self)) is not None:
             moments.append(told)
         return min(moments, default=None)
@@ -347,12 +347,12 @@ class Pool:
             return None
         return next((each for each in self._running.values() if each.grace_until is None), None)
 
-    def _read(self, stream: Stream) -> None:
+    def _read(self, stream: OutputStream) -> None:
         closed = stream.read()
         if stream.line_buffered:
-            self.passer.came(stream, at_end=closed)
+            self.forwarder.on_output(stream, at_end=closed)
         if closed:
-            self._short = False
+            self._out_of_resources = False
             self.slots.ended(stream)
 
     # --- ending
@@ -360,19 +360,19 @@ class Pool:
     def _collect(self) -> None:
         """Wait for every child that has ended, adopted ones too."""
         for pid, wait_status, usage in ended_children():
-            self._short = False
+            self._out_of_resources = False
             job = self._running.pop(pid, None)
             if job is not None:
                 self._ended(job, wait_status, usage, time.monotonic())
-            elif pid in self._spared:
-                self._spared -= {pid}
+            elif pid in self._inherited:
+                self._inherited -= {pid}
             elif self._starter is not None and self._starter.pending:
                 self._starter.keep(pid, (wait_status, usage, time.monotonic()))
 
     def _reap(self) -> bool:
         """Collect what has ended; False when there is no child but the spared."""
         self._collect()
-        return others_are_left(self._spared)
+        return others_are_left(self._inherited)
 
     def _ended(self, job: Job, wait_status: int, usage: struct_rusage, at: float) -> None:
         if usage.ru_maxrss > self._floor_kib:  # perhaps we have grown
@@ -380,8 +380,8 @@ class Pool:
         assert job.record is not None
         job.record.ended(wait_status, usage, at - job.begun, self._floor_kib)
         job.pid = None
-        self._short = False
-        self._ours.discard(job.record.pid or 0)
+        self._out_of_resources = False
+        self._started_here.discard(job.record.pid or 0)
         self.observer.attempt(job, False)
         if job.grace_until is None:  # else all of its tree must have ended
             self._attempt_is_over(job)
@@ -391,7 +391,7 @@ class Pool:
         try:
             self._settle(job)
         except IpcctlError:
-            if not self.passer.muted:
+            if not self.forwarder.muted:
                 raise
 
     def _settle(self, job: Job) -> None:
@@ -400,20 +400,20 @@ class Pool:
         assert slot is not None and record is not None
         for stream in slot.streams:
             stream.read()
-        self.passer.attempt_ended(job, slot.streams)
-        if self._kin.beside(len(self._ours) + len(self._spared)):
-            self.slots.leave_pipes(slot, self.passer.tag(job))
+        self.forwarder.attempt_ended(job, slot.streams)
+        if self._child_counter.has_others(len(self._started_here) + len(self._inherited)):
+            self.slots.leave_pipes(slot, self.forwarder.tag(job))
         self.slots.give_back(slot)
         if not record.succeeded and job.attempts <= self.plan.retries and not self.stopping:
             self.retried += 1
             job.grace_until = None
             again = time.monotonic() + self.plan.delay_s * 2 ** (job.attempts - 1)
-            heapq.heappush(self._again, (again, self._starts, job))
+            heapq.heappush(self._retries, (again, self._starts, job))
         else:
             self._is_final(job, record)
 
-    def _is_final(self, job: Job, record: JobRecord) -> None:
-        self.passer.ended(job)
+    def _is_final(self, job: Job, record: JobResult) -> None:
+        self.forwarder.ended(job)
         self.observer.final(job, record)
         self._final.append(record)
         if not record.succeeded and self.plan.halt != "never" and not self.stopping:
@@ -424,14 +424,14 @@ class Pool:
     def _stop(self) -> None:
         """Start nothing any more; those that waited to be tried again have failed."""
         self.stopping = True
-        while self._again:
-            job = heapq.heappop(self._again)[2]
+        while self._retries:
+            job = heapq.heappop(self._retries)[2]
             assert job.record is not None
             self._is_final(job, job.record)
 
     def _asked_to_end(self) -> None:
-        first = not self._answered
-        self._answered = self.wakeup.asks
+        first = not self._signals_handled
+        self._signals_handled = self.wakeup.asks
         self._stop()
         if first:
             self._end_running()
@@ -440,38 +440,38 @@ class Pool:
                 each.grace_until = 0.0
 
     def _end_running(self) -> None:
-        self._hear_of_starts(all_of_them=True)
+        self._collect_spawned(all_of_them=True)
         for each in self._running.values():
             self._begin_to_end(each)
 
     def _begin_to_end(self, job: Job) -> None:
         if job.grace_until is None:
-            signal_family(job.family, signal.SIGTERM, wake=True)
+            signal_all(job.tree, signal.SIGTERM, wake=True)
             job.grace_until = time.monotonic() + self.plan.grace_s
             job.give_up = job.grace_until + KILL_WITHIN_S
             self._ending.append(job)
 
-    def _look_at_the_clock(self, now: float) -> None:
+    def _check_timeouts(self, now: float) -> None:
         while (first := self._first_to_time_out()) is not None and now >= first.begun + (self.plan.timeout_s or 0):
             assert first.record is not None
             first.record.timed_out = True
             self._begin_to_end(first)
         for job in tuple(self._ending):
-            if job.pid is None and not job.family.heads():
+            if job.pid is None and not job.tree.heads():
                 self._ending.remove(job)
                 self._attempt_is_over(job)
             elif job.grace_until is not None and now >= job.grace_until:
                 if now > job.give_up:
-                    left = ", ".join(f"{each.pid} ({each.name})" for each in alive(job.family))
+                    left = ", ".join(f"{each.pid} ({each.name})" for each in alive(job.tree))
                     raise IpcctlError(f"job {job.seq} ({job.input!r}) does not end even by SIGKILL: {left}")
-                kill(job.family)
+                kill(job.tree)
                 job.grace_until = time.monotonic() + SCAN_EVERY_S
 
     def _end_all(self) -> None:
         """End whatever is below this process, what jobs left behind as well."""
-        grace_s = 0.0 if self._answered > 1 else self.plan.grace_s
+        grace_s = 0.0 if self._signals_handled > 1 else self.plan.grace_s
         with Signals() as signals:
-            end_descendants(signals, self._reap, grace_s, signal.SIGTERM, self._spared)
+            end_descendants(signals, self._reap, grace_s, signal.SIGTERM, self._inherited)
         for job in self._ending:
             self._attempt_is_over(job)
         self._ending.clear()

@@ -7,7 +7,7 @@ import heapq
 import os
 from typing import TYPE_CHECKING
 
-from .output import Stream
+from .output import OutputStream
 
 if TYPE_CHECKING:
     from ..process.posix_spawn import Files
@@ -21,7 +21,7 @@ class Slot:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.streams: list[Stream] = []
+        self.streams: list[OutputStream] = []
         self.actions: list[tuple[int, int, int]] = []
         self.files: Files | None = None  # the same, prepared for threads that start jobs
 
@@ -37,7 +37,7 @@ class Slots:
         self.piped = piped
         self.line_buffered = line_buffered
         self.wakeup = wakeup
-        self.streams: dict[int, Stream] = {}  # by the end that we read
+        self.streams: dict[int, OutputStream] = {}  # by the end that we read
         self.null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._free: list[Slot] = []
         self._made = 0
@@ -68,7 +68,7 @@ class Slots:
         return self._made > 0
 
     def leave_pipes(self, slot: Slot, tag: bytes) -> None:
-        """Somebody else holds on to the pipes: they stay with him, and are read to their end, line by line."""
+        """A background process still has the write ends: keep reading, line by line, until it closes them."""
         for stream in slot.streams:
             stream.leave()
             stream.tag = tag
@@ -79,7 +79,7 @@ class Slots:
         """Whether pipes are still held by somebody whom a job left behind."""
         return any(stream.writing < 0 for stream in self.streams.values())
 
-    def ended(self, stream: Stream) -> None:
+    def ended(self, stream: OutputStream) -> None:
         """The last one who held on to a left pipe has closed it."""
         self.wakeup.forget(stream.reading)
         del self.streams[stream.reading]
@@ -105,8 +105,8 @@ class Slots:
         slot.files = None
         slot.actions += [(os.POSIX_SPAWN_DUP2, each.writing, each.target) for each in slot.streams]
 
-    def _stream(self, target: int) -> Stream:
-        stream = Stream(target)
+    def _stream(self, target: int) -> OutputStream:
+        stream = OutputStream(target)
         stream.line_buffered = self.line_buffered
         self.streams[stream.reading] = stream
         self.wakeup.watch(stream.reading)

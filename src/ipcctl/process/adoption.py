@@ -6,11 +6,11 @@ import os
 import time
 from typing import Any
 
-from ..report.report import Column
+from ..report.model import Column
 from .descendant import Descendant
-from .outcome import decode
 from .procfs import TICKS
 from .subreaper import Subreaper
+from .wait_status import decode
 
 ORPHAN_COLUMNS = (
     Column("pid", "integer", "the process whose parent ended before it"),

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
-from ..report.report import Column, Row
+from ..report.model import Column, Row
 from .procfs import (
     PAGE_KIB,
     PF_KTHREAD,
@@ -114,7 +114,7 @@ class Lister:
                 row["meaning"] = explained(row["stat"])
             for column, ask in self.more:
                 row[column] = ask(pid)
-        except Gone:
+        except ProcessGone:
             return None
         return row
 
@@ -122,7 +122,7 @@ class Lister:
         """The name of the effective user: from the status where that was read. Raises Gone."""
         uid = effective_user(status) if status else owner_of(pid)
         if uid is None:
-            raise Gone
+            raise ProcessGone
         return user_name(uid)
 
     def command(self, stat: Stat, has_memory: bool) -> str | None:
@@ -134,7 +134,7 @@ class Lister:
         return text or f"[{stat.name}]" + (" <defunct>" if stat.state == "Z" else "")
 
 
-class Gone(Exception):
+class ProcessGone(Exception):
     """The process ended while it was read."""
 
 
@@ -142,7 +142,7 @@ def read_of(pid: int, file: str) -> bytes | None:
     """A file of a process; None where it may not be read. Raises Gone."""
     raw = read(f"/proc/{pid}/{file}")
     if raw is None and owner_of(pid) is None:
-        raise Gone
+        raise ProcessGone
     return raw
 
 
@@ -162,7 +162,7 @@ def total_memory_kib() -> int:
     return os.sysconf("SC_PHYS_PAGES") * PAGE_KIB
 
 
-def how_sigchld_is_treated(pid: int) -> str | None:
+def sigchld_disposition(pid: int) -> str | None:
     """What a process does about SIGCHLD, the signal that a child has ended: caught, blocked, ignored or default.
 
     From the masks of /proc/PID/status; None where they may not be read.
@@ -189,7 +189,7 @@ def asking(function: Callable[[Any], Any]) -> Callable[[int], Any]:
         except psutil.ZombieProcess:
             return None
         except psutil.NoSuchProcess:
-            raise Gone from None
+            raise ProcessGone from None
         except (psutil.Error, OSError):
             return None
 

@@ -55,9 +55,9 @@ class Polled(Signals):
         Meanwhile descriptors are served.
         """
         end = NEVER if deadline is None else deadline
-        told = True  # by the descriptor; or there may have been one before
+        signal_pending = True  # the signalfd said so, or one came before the first poll
         while True:
-            if told and (info := signal.sigtimedwait(self.waited_for, 0)) is not None:
+            if signal_pending and (info := signal.sigtimedwait(self.waited_for, 0)) is not None:
                 return info
             now = time.monotonic()
             if now >= end:
@@ -66,8 +66,8 @@ class Polled(Signals):
                 self.moment(now)
             until = min(end, self.due)
             found = self._poll.poll(None if until == NEVER else min(max(until - now, 0), LONGEST_S) * 1000)
-            told = any(each == self._descriptor for each, _ in found)
-            if self.ready([pair for pair in found if pair[0] != self._descriptor] if told else found):
+            signal_pending = any(each == self._descriptor for each, _ in found)
+            if self.ready([pair for pair in found if pair[0] != self._descriptor] if signal_pending else found):
                 return None
 
     def ready(self, found: list[tuple[int, int]]) -> bool:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 
 from .signals import sigset
-from .spawn import PUT_BACK, Actions, found
+from .spawn import RESTORED_SIGNALS, Actions, found
 
 SETSIGDEF, SETSIGMASK = 0x04, 0x08  # flags in <spawn.h>, the same in glibc and musl
 ROOM = 1024  # bytes, more than any libc's posix_spawnattr_t or posix_spawn_file_actions_t
@@ -25,10 +25,10 @@ class Files:
 
     def __init__(self, actions: Actions) -> None:
         self.data = ctypes.create_string_buffer(ROOM)
-        worked(_quick.posix_spawn_file_actions_init(self.data))
+        check(_quick.posix_spawn_file_actions_init(self.data))
         self._destroy = _quick.posix_spawn_file_actions_destroy
         for _, ours, its in actions:
-            worked(_quick.posix_spawn_file_actions_adddup2(self.data, ours, its))
+            check(_quick.posix_spawn_file_actions_adddup2(self.data, ours, its))
 
     def __del__(self) -> None:
         if hasattr(self, "_destroy"):
@@ -46,10 +46,10 @@ class Spawner:
         self._program = ("", b"")  # the last one, and where it was found
         self._environment = strings([name + b"=" + value for name, value in environment.items()])
         self._attributes = ctypes.create_string_buffer(ROOM)
-        worked(_quick.posix_spawnattr_init(self._attributes))
-        worked(_quick.posix_spawnattr_setsigmask(self._attributes, sigset(mask)))
-        worked(_quick.posix_spawnattr_setsigdefault(self._attributes, sigset(PUT_BACK)))
-        worked(_quick.posix_spawnattr_setflags(self._attributes, ctypes.c_short(SETSIGDEF | SETSIGMASK)))
+        check(_quick.posix_spawnattr_init(self._attributes))
+        check(_quick.posix_spawnattr_setsigmask(self._attributes, sigset(mask)))
+        check(_quick.posix_spawnattr_setsigdefault(self._attributes, sigset(RESTORED_SIGNALS)))
+        check(_quick.posix_spawnattr_setflags(self._attributes, ctypes.c_short(SETSIGDEF | SETSIGMASK)))
 
     def spawn(self, argv: Sequence[str], files: Files) -> int:
         """Start a program, found on PATH, and return its PID.
@@ -61,7 +61,7 @@ class Spawner:
             raise ValueError("embedded null byte")
         pid = ctypes.c_int()
         program, as_c_has_it = self._where(argv[0]), strings(words)
-        worked(self._spawn(ctypes.byref(pid), program, files.data, self._attributes, as_c_has_it, self._environment))
+        check(self._spawn(ctypes.byref(pid), program, files.data, self._attributes, as_c_has_it, self._environment))
         return pid.value
 
     def _where(self, name: str) -> bytes:
@@ -80,7 +80,7 @@ def strings(words: Sequence[bytes]) -> ctypes.Array[ctypes.c_char_p]:
     return (ctypes.c_char_p * (len(words) + 1))(*words)
 
 
-def worked(code: int) -> None:
+def check(code: int) -> None:
     """Raise the OSError that a call's answer stands for, unless it is 0."""
     if code:
         raise OSError(code, os.strerror(code))

@@ -14,11 +14,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..errors import HELD, SIGNALLED, CannotStart
-from ..report.report import Event
-from .outcome import RunRecord, signal_name
+from ..errors import EXIT_OK, EXIT_SIGNALLED, CannotStart
+from ..report.model import Event
 from .procfs import peak_rss_kib
-from .signals import ENDING, SI_KERNEL, Signals
+from .result import RunResult
+from .signals import ENDING, SI_KERNEL, Signals, signal_name
 from .spawn import spawn
 from .tree import children_of_ours, ended_children, others_are_left
 
@@ -53,21 +53,22 @@ class Run:
         self.grace_s = grace_s
         self.capture = capture
         self.leave = leave
-        self.heard: Callable[[int, RunRecord], None] | None = None
-        self.records: list[RunRecord] = []
+        self.heard: Callable[[int, RunResult], None] | None = None
+        self.records: list[RunResult] = []
         self.events: list[Event] = []
         self.asked_to_end: int | None = None  # the signal by which we were asked to
         self.wall_s = 0.0
-        self._running: dict[int, tuple[RunRecord, float]] = {}
-        self._captured: dict[RunRecord, tuple[int, int]] = {}
+        self._running: dict[int, tuple[RunResult, float]] = {}
+        self._captured: dict[RunResult, tuple[int, int]] = {}
         self._floor_kib = 0
         self._begun = 0.0
-        self._spared: frozenset[int] = frozenset()  # children that were there before us, and are nobody's to end
+        # Children this process had before it started any; never signalled.
+        self._inherited: frozenset[int] = frozenset()
 
-    def run(self) -> list[RunRecord]:
+    def run(self) -> list[RunResult]:
         """Start the copies and see them to their end; one that cannot be started has its reason in its record."""
         self._begun = time.monotonic()
-        self._spared = children_of_ours()
+        self._inherited = children_of_ours()
         with self._signals() as signals:
             adopt_orphans()
             try:
@@ -85,7 +86,7 @@ class Run:
     @property
     def status(self) -> int:
         """The first status that is not 0. A copy that outlived its grace period after signal N counts as 128 + N."""
-        return next((each.status for each in self.records if each.status != HELD), HELD)
+        return next((each.status for each in self.records if each.status != EXIT_OK), EXIT_OK)
 
     def _start(self, signals: Signals) -> None:
         self._start_all(signals)
@@ -95,11 +96,11 @@ class Run:
     def _start_all(self, signals: Signals) -> None:
         """Start every copy."""
         for _ in range(self.copies):
-            record = RunRecord(self.argv)
+            record = RunResult(self.argv)
             self.records.append(record)
             self._start_one(record, self._capturing(record) if self.capture else {}, signals)
 
-    def _start_one(self, record: RunRecord, redirect: Mapping[int, int], signals: Signals) -> None:
+    def _start_one(self, record: RunResult, redirect: Mapping[int, int], signals: Signals) -> None:
         """Start the command of a record; where it cannot be started the record says why."""
         begun, record.started = time.monotonic(), round(time.time(), 6)
         try:
@@ -133,7 +134,7 @@ class Run:
 
     # ---
 
-    def _capturing(self, record: RunRecord) -> dict[int, int]:
+    def _capturing(self, record: RunResult) -> dict[int, int]:
         out = memory_file("stdout")
         try:
             err = memory_file("stderr")
@@ -172,13 +173,13 @@ class Run:
         self._end_all(signals, had_grace=insisted)
         if insisted and self.asked_to_end is not None:
             for _, record in unfinished:
-                record.status = SIGNALLED + self.asked_to_end
+                record.status = EXIT_SIGNALLED + self.asked_to_end
 
     def _end_all(self, signals: Signals, had_grace: bool = False) -> None:
-        from .stop import end_descendants  # most runs end by themselves
+        from .terminate import end_descendants  # most runs end by themselves
 
         grace_s, first = (0.0, 0) if had_grace else (self.grace_s, int(signal.SIGTERM))
-        end_descendants(signals, self._reap, grace_s, first, self._spared)
+        end_descendants(signals, self._reap, grace_s, first, self._inherited)
 
     def _hand_on(self, info: signal.struct_siginfo) -> bool:
         """Hand a signal to the copies. Returns whether they must end by it, or be killed after the grace period.
@@ -202,13 +203,13 @@ class Run:
         """Collect every child that has ended, adopted ones too; False when there is none but the spared."""
         for pid, wait_status, usage in ended_children():
             self._reaped(pid, wait_status, usage)
-            self._spared -= {pid}  # from now on the PID may be another's
+            self._inherited -= {pid}  # from now on the PID may be another's
             if pid in self._running:
                 record, begun = self._running.pop(pid)
                 record.ended(wait_status, usage, time.monotonic() - begun, self._floor_kib)
                 self._event(pid, "end", record.signal or f"exit {record.exit_code}")
                 self._finished(record)
-        return others_are_left(self._spared)
+        return others_are_left(self._inherited)
 
     def _event(self, pid: int, event: str, detail: str = "") -> None:
         t_ms = round((time.monotonic() - self._begun) * 1000, 3)
@@ -218,13 +219,13 @@ class Run:
         """What the events call a copy."""
         return os.path.basename(self.argv[0])
 
-    def _finished(self, record: RunRecord) -> None:
+    def _finished(self, record: RunResult) -> None:
         """Its record is whole."""
         self._collect_output(record)
         if self.heard is not None:
             self.heard(self.records.index(record) + 1, record)
 
-    def _collect_output(self, record: RunRecord) -> None:
+    def _collect_output(self, record: RunResult) -> None:
         if record in self._captured:
             record.stdout, record.stderr = map(contents, self._captured.pop(record))
 

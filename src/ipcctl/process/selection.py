@@ -6,10 +6,10 @@ import os
 import re
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 
-from ..report.report import Row
+from ..report.model import Row
+from .forked_map import forked_map
 from .listing import Lister, stats
 from .procfs import Stat, owner_of, pids
-from .share import shared
 from .tree import adopted, ancestors, descendants
 
 SHARED_FROM = 500  # processes: a helper costs some milliseconds, and saves half of 40 µs each
@@ -66,7 +66,7 @@ class Selection:
             yield from lister.rows(self.kept(stats(numbers)))
             return
         batches = [numbers[i : i + BATCH] for i in range(0, len(numbers), BATCH)]
-        yield from shared(batches, lambda batch: lister.rows(self.kept(stats(batch))))
+        yield from forked_map(batches, lambda batch: lister.rows(self.kept(stats(batch))))
 
     def kept(self, found: Iterable[Stat]) -> Iterator[Stat]:
         """Those of them that all that is asked of a single process is true of."""

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from ..errors import IpcctlError
 from .procfs import Stat, all_stats, stat_of
 from .signals import ENDING
-from .stop import KILL_WITHIN_S, SCAN_EVERY_S, send
+from .terminate import KILL_WITHIN_S, SCAN_EVERY_S, send
 
 MOST_SCANS = 10
 

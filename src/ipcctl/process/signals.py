@@ -72,3 +72,15 @@ def sigset(numbers: Iterable[int]) -> ctypes.Array[ctypes.c_ulong]:
     for number in numbers:
         mask[(number - 1) // word] |= 1 << (number - 1) % word
     return mask
+
+
+def signal_name(number: int) -> str:
+    """SIGTERM for 15; a real-time signal is named from the nearer end of its range, as kill -l does."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        low = number - signal.SIGRTMIN
+        high = signal.SIGRTMAX - number
+        if low < 0:
+            return f"SIG{number}"
+        return f"SIGRTMIN+{low}" if low <= high else f"SIGRTMAX-{high}"

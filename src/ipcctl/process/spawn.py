@@ -11,10 +11,10 @@ import signal
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NoReturn
 
-from ..errors import FAILED, LIMITS, NOT_EXECUTABLE, NOT_FOUND, CannotStart
+from ..errors import EXIT_INTERNAL, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, LIMITS, CannotStart
 
 # The interpreter ignores these; a command expects to be ended by them.
-PUT_BACK = (signal.SIGPIPE, signal.SIGXFSZ)
+RESTORED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
 LONGEST_ARGUMENT = 32 * os.sysconf("SC_PAGE_SIZE")  # MAX_ARG_STRLEN, execve(2)
 
 Actions = Sequence[tuple[int, int, int]]
@@ -47,14 +47,14 @@ def start(argv: Sequence[str], actions: Actions, mask: Iterable[int], env: Envir
             return spawn_exactly(["/bin/sh", path, *argv[1:]], actions, mask, env)
         raise cannot_start(argv[0], error) from None
     except ValueError as error:  # a NUL byte inside an argument
-        raise CannotStart(f"cannot start {argv[0]!r}: {error}", NOT_EXECUTABLE) from None
+        raise CannotStart(f"cannot start {argv[0]!r}: {error}", EXIT_NOT_EXECUTABLE) from None
 
 
 def spawn_exactly(argv: Sequence[str], actions: Actions, mask: Iterable[int], env: Environment) -> int:
     """posix_spawnp(3) itself. Raises OSError."""
     if not argv[0]:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-    return os.posix_spawnp(argv[0], list(argv), env, file_actions=actions, setsigmask=mask, setsigdef=PUT_BACK)
+    return os.posix_spawnp(argv[0], list(argv), env, file_actions=actions, setsigmask=mask, setsigdef=RESTORED_SIGNALS)
 
 
 def found(name: str) -> str | None:
@@ -91,40 +91,40 @@ def execute(programs: Sequence[str], argv: Sequence[str], environment: Mapping[s
     return denied or errno.ENOENT
 
 
-def turn_into(argv: Sequence[str]) -> NoReturn:
+def exec_command(argv: Sequence[str]) -> NoReturn:
     """Become the command, in this process, with what Python changed put back. Raises CannotStart."""
-    for each in PUT_BACK:
+    for each in RESTORED_SIGNALS:
         signal.signal(each, signal.SIG_DFL)
     code = execute(candidates(argv[0]), argv, os.environ)
-    for each in PUT_BACK:  # as they were: what is wrong is still to be told
+    for each in RESTORED_SIGNALS:  # as they were: what is wrong is still to be told
         signal.signal(each, signal.SIG_IGN)
     raise cannot_start(argv[0], OSError(code, os.strerror(code)))
 
 
 def cannot_start(name: str, error: OSError) -> CannotStart:
     """The error in words, with the remedy and the status."""
-    why, status = why_not(name, error)
+    why, status = explain_start_error(name, error)
     return CannotStart(f"cannot start {name!r}: {why}", status, error.errno)
 
 
-def why_not(name: str, error: OSError) -> tuple[str, int]:
+def explain_start_error(name: str, error: OSError) -> tuple[str, int]:
     """Why a program cannot be started, and the status."""
     if error.errno in LIMITS:
-        return LIMITS[error.errno], FAILED
+        return LIMITS[error.errno], EXIT_INTERNAL
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        return why_not_found(name), NOT_FOUND
+        return explain_not_found(name), EXIT_NOT_FOUND
     if os.path.isdir(name) and "/" in name:
-        return "it is a directory; name a program", NOT_EXECUTABLE
+        return "it is a directory; name a program", EXIT_NOT_EXECUTABLE
     if isinstance(error, PermissionError):
-        return "permission denied; is it executable (chmod +x), and may you search its directory?", NOT_EXECUTABLE
+        return "permission denied; is it executable (chmod +x), and may you search its directory?", EXIT_NOT_EXECUTABLE
     if error.errno == errno.E2BIG:
         most, in_all = LONGEST_ARGUMENT, os.sysconf("SC_ARG_MAX")
         why = f"the kernel takes {most} bytes an argument, and {in_all} with all arguments and the environment (E2BIG)"
-        return f"its arguments are too long: {why}", NOT_EXECUTABLE
-    return error.strerror or str(error), NOT_EXECUTABLE
+        return f"its arguments are too long: {why}", EXIT_NOT_EXECUTABLE
+    return error.strerror or str(error), EXIT_NOT_EXECUTABLE
 
 
-def why_not_found(name: str) -> str:
+def explain_not_found(name: str) -> str:
     """Not found: the name, or the interpreter that its first line asks for."""
     if not name:
         return "the command is empty; name a program"

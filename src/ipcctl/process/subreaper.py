@@ -13,13 +13,13 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..errors import HELD, NO, SIGNALLED, TIMED_OUT
-from ..report.report import Event
+from ..errors import EXIT_FALSE, EXIT_OK, EXIT_SIGNALLED, EXIT_TIMED_OUT
+from ..report.model import Event
 from .descendant import Descendant
 from .run import Run
 from .signals import ENDING, SIG, Signals
-from .stop import Descendants, signal_family
-from .watch import Watch
+from .terminate import Descendants, signal_all
+from .watcher import Watcher
 
 if TYPE_CHECKING:
     from resource import struct_rusage
@@ -60,8 +60,8 @@ class Subreaper(Run):
     def status(self) -> int:
         """The command's; 124 when those left had their time, 128 + N when signal N came while they were waited for."""
         if self.time_was_up:
-            return TIMED_OUT
-        return super().status if self._interrupted is None else SIGNALLED + self._interrupted
+            return EXIT_TIMED_OUT
+        return super().status if self._interrupted is None else EXIT_SIGNALLED + self._interrupted
 
     @property
     def descendants(self) -> int:
@@ -75,7 +75,7 @@ class Subreaper(Run):
 
     def status_with(self, fail_on_leak: bool, leaks: int) -> int:
         """The status, and 1 in place of 0 where leaks are to fail it and there are any."""
-        return NO if fail_on_leak and leaks and self.status == HELD else self.status
+        return EXIT_FALSE if fail_on_leak and leaks and self.status == EXIT_OK else self.status
 
     def since_begin_ms(self, moment: float) -> float:
         """Milliseconds from the start of the run to a moment by time.monotonic."""
@@ -89,7 +89,7 @@ class Subreaper(Run):
 
     def _signals(self) -> Signals:
         wanted = set(signal.valid_signals()) - KEPT
-        self.watch = Watch(self._on_orphan, self._on_gone, self._spared, wanted)
+        self.watch = Watcher(self._on_orphan, self._on_gone, self._inherited, wanted)
         return self.watch
 
     def _spawned(self, pid: int) -> None:
@@ -110,7 +110,7 @@ class Subreaper(Run):
             return True
         if from_terminal:
             return False
-        signal_family(Descendants(self._spared), number, group)
+        signal_all(Descendants(self._inherited), number, group)
         return True
 
     def _see_through(self, signals: Signals) -> None:

@@ -33,9 +33,9 @@ def ended_children() -> Iterator[tuple[int, int, struct_rusage]]:
         yield ended
 
 
-def others_are_left(spared: Collection[int]) -> bool:
+def others_are_left(inherited: Collection[int]) -> bool:
     """Whether this process has children beside the spared ones."""
-    return has_children() and not (spared and set(children_of_ours()) <= set(spared))
+    return has_children() and not (inherited and set(children_of_ours()) <= set(inherited))
 
 
 def children_of_ours() -> frozenset[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..report.report import Column
+from ..report.model import Column
 from .descendant import Descendant
 from .subreaper import Subreaper
 

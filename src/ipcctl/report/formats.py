@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from .report import Column, Report, Row
+from .model import Column, Report, Row
 from .sink import Sink
 from .table import alignment
 from .values import exact, iso8601

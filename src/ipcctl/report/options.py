@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from .model import CHECK_COLUMNS, EVENT_COLUMNS, FORMATS, SECTIONS, Column
 from .output import HELP, Output
-from .report import CHECK_COLUMNS, EVENT_COLUMNS, FORMATS, SECTIONS, Column
 
 Tables = Mapping[str, Sequence[Column]]
 Pick = Callable[[dict[str, Any]], str]

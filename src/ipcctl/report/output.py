@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from ..errors import BadInput
 from . import sink as sinks
-from .report import Column, Report, Row
+from .model import Column, Report, Row
 from .sink import Sink
 
 HELP = "help"

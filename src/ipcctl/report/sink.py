@@ -36,7 +36,7 @@ class Sink:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether a person looks at it."""
+        """Whether it is a terminal."""
         return os.isatty(self.descriptor)
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .report import CHECK_COLUMNS, Check, Column, Report, Row, tally
+from .model import CHECK_COLUMNS, Check, Column, Report, Row, tally
 from .sink import Sink
 from .values import duration, humane
 

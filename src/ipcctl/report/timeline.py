@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .report import Event, Report
+from .model import Event, Report
 from .sink import Sink, visible_line
 from .table import cut
 from .trace import lanes

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .formats import to_json
-from .report import Event, Report
+from .model import Event, Report
 from .sink import Sink
 
 

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from .report import Column, Kind
+from .model import Column, Kind
 from .sink import visible_line
 
 SIZES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")

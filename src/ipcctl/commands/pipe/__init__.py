@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from ...errors import HELD, BadInput
+from ...errors import EXIT_OK, BadInput
+from ...report.model import Column, Report
 from ...report.options import output_options
 from ...report.output import Output
-from ...report.report import Column, Report
 from ..arguments import Seconds, Size, Sizes, needs
 from ..running import show
 
@@ -25,7 +25,7 @@ COST = (
 )
 
 
-def meant(given: dict[str, Any]) -> str:
+def mode_of(given: dict[str, Any]) -> str:
     """Which of the things that pipe does the options ask for."""
     chosen = next((name for name in MODES if given[name]), "")
     return f"--{chosen}" if chosen else "stages" if given["stages"] else "the concept"
@@ -63,7 +63,7 @@ def tables() -> dict[str, tuple[Column, ...]]:
 @click.option("--name", metavar="NAME", help="With --meter: what its line begins with.")
 @click.option("--interval", type=Seconds(positive=True), default=0.5, show_default=True,
               help="With --meter: time between two looks.")
-@output_options(tables(), meant, source="pipe")
+@output_options(tables(), mode_of, source="pipe")
 @click.argument("stages", nargs=-1, metavar="['COMMAND']...")
 def command(
     output: Output, stages: tuple[str, ...], cost: bool, sizes: list[int] | None, duplex: bool, meter: bool, **how: Any
@@ -153,7 +153,7 @@ def measure(output: Output, stages: tuple[str, ...], sizes: list[int] | None) ->
             raise BadInput(f"a message of {size} bytes cannot be measured; give --sizes from 1 to {LARGEST >> 20}M")
     output.open()
     output.write(Report("pipe", COST, rows=rows_of_costs(sizes), title="the cost of sending bytes"), live=True)
-    return HELD
+    return EXIT_OK
 
 
 def converse(output: Output, commands: tuple[str, ...], **how: Any) -> int:
@@ -162,6 +162,3 @@ def converse(output: Output, commands: tuple[str, ...], **how: Any) -> int:
 
     names = ("transcript", "stall", "timeout", "grace", "strict")
     return run_duplex(output, commands, *(how[name] for name in names))
-
-
-command.tables = tables()  # type: ignore[attr-defined]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...errors import HELD, BadInput
+from ...errors import EXIT_OK, BadInput
 from ...ipc.pipe.duplex import DUPLEX_COLUMNS, Duplex
+from ...report.model import Report
 from ...report.output import Output
-from ...report.report import Report
 from ...report.sink import say
 from ..running import run_and_report
 
@@ -31,7 +31,7 @@ def run_duplex(
         written = Transcript(transcript)
     job = Duplex(commands, written, stall, timeout, grace, strict, lambda line: say(f"ipcctl pipe: {line}"))
     run_and_report(output, "pipe", job, lambda: Report(
-        "pipe", DUPLEX_COLUMNS, job.status == HELD, summary(job), job.rows(), events=job.events,
+        "pipe", DUPLEX_COLUMNS, job.status == EXIT_OK, summary(job), job.rows(), events=job.events,
         title="two commands that talked to each other"))  # fmt: skip
     if written is not None:
         written.close()

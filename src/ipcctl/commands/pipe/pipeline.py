@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...errors import HELD, BadInput, IpcctlError
+from ...errors import EXIT_OK, BadInput, IpcctlError
 from ...ipc.pipe.meter import METER_COLUMNS, Meter
 from ...ipc.pipe.pipeline import STAGE_COLUMNS, Pipeline
+from ...report.model import Report
 from ...report.output import Output
-from ...report.report import Report
 from ..running import run_and_report
 
 MOST_STAGES = 1000
@@ -42,7 +42,7 @@ def run_stages(
 def report_of_stages(job: Pipeline, live: Any) -> Report:
     """The report on a pipeline; what was drawn while it ran makes room for it."""
     live.clear()
-    return Report("pipe", STAGE_COLUMNS, job.status == HELD, summary(job), job.rows(), events=job.events)
+    return Report("pipe", STAGE_COLUMNS, job.status == EXIT_OK, summary(job), job.rows(), events=job.events)
 
 
 def summary(job: Pipeline) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def run_meter(
         failure = error
     finally:
         live.clear()
-    output.write(Report("pipe", METER_COLUMNS, failure is None and meter.status == HELD, meter.row(), [meter.row()],
+    output.write(Report("pipe", METER_COLUMNS, failure is None and meter.status == EXIT_OK, meter.row(), [meter.row()],
                         title=name or "meter"))  # fmt: skip
     if failure is not None:
         raise failure

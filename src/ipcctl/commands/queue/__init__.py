@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...errors import HELD, NO
+from ...errors import EXIT_FALSE, EXIT_OK
+from ...report.model import Column, Report
 from ...report.options import output_options
 from ...report.output import Output
-from ...report.report import Column, Report
 from ...report.sink import say
-from ..names import NAME_COLUMN, Concept, ThingName, add_list_and_remove
+from ..names import NAME_COLUMN, Concept, ObjectName, add_list_and_remove
 from ..running import show
 
 if TYPE_CHECKING:
@@ -86,18 +86,18 @@ from . import get, work  # noqa: E402, F401
 
 @command.command("stat", short_help="Show a queue's figures.")
 @output_options({"stat": (NAME_COLUMN, *FIGURES, CREATED)}, lambda given: "stat")
-@click.argument("name", type=ThingName(queues))
+@click.argument("name", type=ObjectName(queues))
 def stat(output: Output, name: str) -> int:
     """Show a queue's figures, all of one moment."""
     output.open()
     with queues().open(name, notice) as queue:
         row: dict[str, Any] = {"name": name, **queue.stat()}
     output.write(Report("queue", (NAME_COLUMN, *FIGURES, CREATED), summary=row, rows=[row], title=f"queue {name}"))
-    return HELD
+    return EXIT_OK
 
 
 @command.command("close", short_help="Refuse puts from now on.")
-@click.argument("name", type=ThingName(queues))
+@click.argument("name", type=ObjectName(queues))
 def close(name: str) -> int:
     """Refuse puts from now on, with status 1.
 
@@ -105,20 +105,20 @@ def close(name: str) -> int:
     """
     with queues().open(name, notice) as queue:
         queue.close_to_puts()
-    return HELD
+    return EXIT_OK
 
 
 @command.command("revive", short_help="Let messages that were set aside wait again.")
-@click.argument("name", type=ThingName(queues))
+@click.argument("name", type=ObjectName(queues))
 @click.argument("ids", nargs=-1, type=click.IntRange(1), metavar="[ID]...")
-def revive(name: str, ids: tuple[int, ...]) -> int:
+def requeue_dead(name: str, ids: tuple[int, ...]) -> int:
     """Put the messages that were set aside, all or those of these IDs, at the end of the queue, as new.
 
     A bound does not hold them up. `peek --dead --json` shows their IDs, and why they are there. The status is 1 when
     there are none.
     """
     with queues().open(name, notice) as queue:
-        return HELD if queue.revive(ids) else NO
+        return EXIT_OK if queue.requeue_dead(ids) else EXIT_FALSE
 
 
 def in_list(column: Column) -> Column:

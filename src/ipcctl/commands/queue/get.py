@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ...errors import HELD, NO
+from ...errors import EXIT_FALSE, EXIT_OK
 from ...report.sink import stdout
 from ..arguments import Seconds
-from ..names import ThingName
+from ..names import ObjectName
 from . import command, notice, queues
 
 if TYPE_CHECKING:
     from ...ipc.queue.message import Message
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-FLUSH_BYTES = 1 << 20
 
 
 def how_printed(function: Function) -> Function:
@@ -36,7 +35,7 @@ def how_printed(function: Function) -> Function:
 @how_printed
 @click.option("--try", "trying", is_flag=True, help="Where there is none, do not wait; status 1.")
 @click.option("--timeout", type=Seconds(positive=True), help="Wait at most so long each time; status 124.")
-@click.argument("name", type=ThingName(queues))
+@click.argument("name", type=ObjectName(queues))
 def get(
     name: str, count: int | None, everything: bool, follow: bool, zero: bool, as_json: bool, trying: bool,
     timeout: float | None,
@@ -58,19 +57,19 @@ def get(
 
 def get_all(name: str, most: int | None, timeout_s: float | None, follow: bool, text: Callable[..., bytes]) -> int:
     """Print them; the status."""
-    from ...ipc.queue.exchange import Getter
+    from ...ipc.queue.blocking import Consumer
 
     there = queues()
     with there.open(name, notice) if timeout_s == 0 else there.open_or_make(name, notice=notice) as queue:
-        getter = Getter(queue, most, timeout_s)
+        getter = Consumer(queue, most, timeout_s)
         sink = stdout()
         for taken in getter.batches():
             sink.write_bytes(text(taken.messages))
             sink.flush()
             queue.done(taken)
         if most is not None:
-            return HELD if getter.count == most else NO
-        return NO if not follow and not getter.count and queue.is_over() else HELD
+            return EXIT_OK if getter.count == most else EXIT_FALSE
+        return EXIT_FALSE if not follow and not getter.count and queue.is_over() else EXIT_OK
 
 
 @command.command("peek", short_help="Print messages, and leave them.")
@@ -78,7 +77,7 @@ def get_all(name: str, most: int | None, timeout_s: float | None, follow: bool, 
 @click.option("--all", "everything", is_flag=True, help="Print all that wait.")
 @click.option("--dead", is_flag=True, help="Print those that were set aside.")
 @how_printed
-@click.argument("name", type=ThingName(queues))
+@click.argument("name", type=ObjectName(queues))
 def peek(name: str, count: int | None, everything: bool, dead: bool, zero: bool, as_json: bool) -> int:
     """Print the messages that would be got next, and leave them where they are.
 
@@ -93,7 +92,7 @@ def peek(name: str, count: int | None, everything: bool, dead: bool, zero: bool,
             sink.write_bytes(text([message], *why))
             printed += 1
     sink.flush()
-    return HELD if printed else NO
+    return EXIT_OK if printed else EXIT_FALSE
 
 
 def printer(zero: bool, as_json: bool) -> Callable[..., bytes]:

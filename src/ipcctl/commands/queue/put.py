@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...errors import HELD, BadInput, Interrupted, IpcctlError
+from ...errors import EXIT_OK, BadInput, Interrupted, IpcctlError
 from ...report.sink import say
 from ..arguments import Seconds
-from ..names import ThingName
+from ..names import ObjectName
 from . import command, notice, queues
 
 if TYPE_CHECKING:
-    from ...ipc.queue.exchange import Wait
+    from ...ipc.queue.blocking import Wait
 
 STDIN = 0
 
@@ -28,7 +28,7 @@ STDIN = 0
 @click.option("--try", "trying", is_flag=True, help="Where there is no room, do not wait; status 1.")
 @click.option("--timeout", type=Seconds(positive=True), help="Wait at most so long for room; status 124.")
 @click.option("--durable", is_flag=True, help="Make it one that outlasts a power cut, in $XDG_STATE_HOME/ipcctl.")
-@click.argument("name", type=ThingName(queues))
+@click.argument("name", type=ObjectName(queues))
 @click.argument("messages", nargs=-1, type=click.UNPROCESSED, metavar="[MESSAGE]...")
 def put(
     name: str, messages: tuple[str, ...], zero: bool, whole: bool, bound: int | None, trying: bool,
@@ -48,7 +48,7 @@ def put(
         raise click.UsageError("give --try or --timeout, not both")
     separator = None if whole else b"\0" if zero else b"\n"
     put_all(name, messages, separator, bound, 0 if trying else timeout, durable)
-    return HELD
+    return EXIT_OK
 
 
 def put_all(
@@ -60,11 +60,11 @@ def put_all(
     durable: bool,
 ) -> None:
     """Put them; what goes wrong, a signal too, says how many are in."""
-    from ...ipc.queue.exchange import Putter
+    from ...ipc.queue.blocking import Producer
     from ...process.window import Window
 
     with queues().open_or_make(name, durable, notice) as queue, Window() as window:
-        putter = Putter(queue, bound, timeout_s, window.wait)
+        putter = Producer(queue, bound, timeout_s, window.wait)
         try:
             for bodies in [list(map(os.fsencode, messages))] if messages else from_stdin(separator, window.wait):
                 putter.put(bodies)

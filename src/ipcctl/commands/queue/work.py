@@ -6,7 +6,7 @@ import click
 
 from ...errors import BadInput
 from ..arguments import Seconds
-from ..names import CommandAfterDashes, ThingName
+from ..names import CommandAfterDashes, ObjectName
 from . import command, notice, queues
 
 
@@ -20,7 +20,7 @@ from . import command, notice, queues
 @click.option("--grace", type=Seconds(), default=5.0, show_default=True, help="Time between TERM and KILL.")
 @click.option("--stdin", "on_stdin", is_flag=True, help="Give COMMAND the message on standard input.")
 @click.option("--until-empty", is_flag=True, help="End when no message is left, also where the queue is not closed.")
-@click.argument("name", type=ThingName(queues))
+@click.argument("name", type=ObjectName(queues))
 @click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="-- COMMAND [ARG]...")
 def work(
     name: str, argv: tuple[str, ...], jobs: int, retries: int, lease: float | None, grace: float, on_stdin: bool,

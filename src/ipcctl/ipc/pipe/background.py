@@ -7,11 +7,11 @@ import os
 from .relay import Relay
 
 
-def carry_on(relay: Relay) -> None:
+def relay_in_background(relay: Relay) -> None:
     """Fork a process that serves the links until they end, and holds on to nothing else. Raises OSError."""
     if os.fork() == 0:
         try:
-            let_go(relay)
+            close_other_fds(relay)
             relay.on_end = lambda link: os._exit(0) if relay.links == {link} else None
             while True:
                 relay.wait()  # signals change nothing: it ends when those have ended whom it serves
@@ -21,7 +21,7 @@ def carry_on(relay: Relay) -> None:
         relay.abandon(link)
 
 
-def let_go(relay: Relay) -> None:
+def close_other_fds(relay: Relay) -> None:
     """Close every descriptor but the links' own, and leave the directory: nobody is to wait for this process."""
     kept = relay.descriptors
     relay.periodic.clear()

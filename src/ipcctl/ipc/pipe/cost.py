@@ -133,7 +133,7 @@ METHODS: dict[str, Callable[[], tuple[Side, Side]]] = {
 }
 
 
-class Plan(NamedTuple):
+class Amounts(NamedTuple):
     """How much is sent, by the size of a message."""
 
     size: int
@@ -141,39 +141,39 @@ class Plan(NamedTuple):
     round_trips: int
 
 
-def planned(size: int) -> Plan:
+def amounts_of(size: int) -> Amounts:
     """So much that each takes some hundredths of a second."""
     messages = max(min(TRY_BYTES // size, TRY_MESSAGES), 1)
-    return Plan(size, messages, max(min(ROUND_TRIP_BYTES // size, ROUND_TRIPS), 3))
+    return Amounts(size, messages, max(min(ROUND_TRIP_BYTES // size, ROUND_TRIPS), 3))
 
 
 def row_of(method: str, make: Callable[[], tuple[Side, Side]], size: int) -> dict[str, Any]:
     """Measure one kind of pipe with one size of message."""
-    plan = planned(size)
-    with answered(make, plan) as side:
-        one_way = [timed(lambda: take_all(side, plan)) for _ in range(TRIES)]
+    amounts = amounts_of(size)
+    with answered(make, amounts) as side:
+        one_way = [timed(lambda: take_all(side, amounts)) for _ in range(TRIES)]
         message = bytes(size)
-        back = [timed(lambda: there_and_back(side, message)) for _ in range(plan.round_trips)]
+        back = [timed(lambda: there_and_back(side, message)) for _ in range(amounts.round_trips)]
     return {
         "method": method,
         "message_bytes": size,
-        "throughput_bytes_per_s": round(plan.messages * size / statistics.median(one_way), 1),
+        "throughput_bytes_per_s": round(amounts.messages * size / statistics.median(one_way), 1),
         "round_trip_s": round(statistics.median(back), 9),
         "fastest_round_trip_s": round(min(back), 9),
-        "messages": plan.messages * TRIES,
-        "round_trips": plan.round_trips,
+        "messages": amounts.messages * TRIES,
+        "round_trips": amounts.round_trips,
     }
 
 
 @contextlib.contextmanager
-def answered(make: Callable[[], tuple[Side, Side]], plan: Plan) -> Iterator[Side]:
+def answered(make: Callable[[], tuple[Side, Side]], amounts: Amounts) -> Iterator[Side]:
     """Our side of a new connection, with a child on the other."""
     ours, theirs = make()
     pid = os.fork()
     if pid == 0:
         try:
             ours.close()
-            answer(theirs, plan)
+            answer(theirs, amounts)
         finally:
             os._exit(0)
     theirs.close()
@@ -184,23 +184,23 @@ def answered(make: Callable[[], tuple[Side, Side]], plan: Plan) -> Iterator[Side
         os.waitpid(pid, 0)
 
 
-def answer(side: Side, plan: Plan) -> None:
+def answer(side: Side, amounts: Amounts) -> None:
     """The child's part: send all, as often as it is asked to; then send each message back."""
-    message = bytes(plan.size)
+    message = bytes(amounts.size)
     for _ in range(TRIES):
         side.receive(1)
-        for _ in range(plan.messages):
+        for _ in range(amounts.messages):
             side.send(message)
-    for _ in range(plan.round_trips):
-        side.receive(plan.size)
+    for _ in range(amounts.round_trips):
+        side.receive(amounts.size)
         side.send(message)
 
 
-def take_all(side: Side, plan: Plan) -> None:
+def take_all(side: Side, amounts: Amounts) -> None:
     """Ask for all messages, and receive them."""
     side.send(b"!")
-    for _ in range(plan.messages):
-        side.receive(plan.size)
+    for _ in range(amounts.messages):
+        side.receive(amounts.size)
 
 
 def there_and_back(side: Side, message: bytes) -> None:

@@ -15,12 +15,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...errors import FAILED, HELD, SIGNALLED, TIMED_OUT
-from ...process.outcome import RUN_COLUMNS, RunRecord
+from ...errors import EXIT_INTERNAL, EXIT_OK, EXIT_SIGNALLED, EXIT_TIMED_OUT
 from ...process.polled import NEVER
+from ...process.result import RUN_COLUMNS, RunResult
 from ...process.run import Run
 from ...process.signals import ENDING, Signals
-from ...report.report import Column
+from ...report.model import Column
 from .relay import (
     COPIED_AT_ONCE,
     INPUT_ENDED,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from .transcript import Transcript
 
 SIDES = ("A", "B")
-BY_SIGPIPE = SIGNALLED + int(signal.SIGPIPE)
+BY_SIGPIPE = EXIT_SIGNALLED + int(signal.SIGPIPE)
 LOOK_AGAIN_S = 1.0
 CONFIRM_S = 0.02  # a second look after so long finds that both have slept in between
 IN_TABLE = ("pid", "wall_s", "user_s", "system_s", "max_rss_kib", "start_error")
@@ -60,13 +60,13 @@ DUPLEX_COLUMNS = (
 )
 
 
-class Way(Link):
+class Direction(Link):
     """One way through the relay: from what one side writes to what the other reads.
 
     With a transcript the bytes pass through this process, which notes them; without, they are spliced.
     """
 
-    def __init__(self, name: str, source: int, sink: int, note: Note | None) -> None:
+    def __init__(self, name: str, source: int, sink: int, note: TranscriptRecorder | None) -> None:
         super().__init__(source, sink)
         os.set_blocking(source, False)
         os.set_blocking(sink, False)
@@ -78,17 +78,17 @@ class Way(Link):
         if note is not None:
             self._move = self._pass_on
 
-    def turn(self) -> None:
+    def transfer(self) -> None:
         """As any link's; who waits for a quiet time hears of what was moved."""
         before = self.moved_bytes
-        super().turn()
+        super().transfer()
         if self.moved_bytes != before:
             self.on_move()
 
     def allowed(self) -> int:
         """Nothing more is passed on while the transcript has enough to write."""
         if self.note is not None and self.note.transcript.enough:
-            self.not_before = NEVER
+            self.resume_at = NEVER
             raise BlockingIOError
         return super().allowed()
 
@@ -116,19 +116,19 @@ class Way(Link):
         return count
 
 
-class Note:
+class TranscriptRecorder:
     """Notes what is said in a transcript, with the moment."""
 
     def __init__(self, transcript: Transcript) -> None:
         self.transcript = transcript
         self.begun = time.monotonic()
 
-    def __call__(self, way: str, said: bytes) -> None:
+    def __call__(self, direction: str, said: bytes) -> None:
         """Note it; b"" says that nothing more will come this way."""
-        self.transcript.note(way, said, time.time(), round((time.monotonic() - self.begun) * 1000, 3))
+        self.transcript.note(direction, said, time.time(), round((time.monotonic() - self.begun) * 1000, 3))
 
 
-class Quiet(Periodic):
+class IdleTimer(Periodic):
     """A look at both sides once nothing has moved for so long, and again after what `on_look` returns, in seconds."""
 
     def __init__(self, seconds: float, on_look: Callable[[], float], plan: Callable[[], None]) -> None:
@@ -148,7 +148,7 @@ class Quiet(Periodic):
         self.due = now + self.on_look()
 
 
-class Conversation(Relay):
+class DuplexRelay(Relay):
     """The relay, with a transcript to be written beside it."""
 
     def __init__(self, on_end: Callable[[Link], None], transcript: Transcript | None) -> None:
@@ -174,8 +174,8 @@ class Conversation(Relay):
             self.want(self.transcript.descriptor, select.POLLOUT if self.transcript.waiting else None)
 
     def _wake(self) -> None:
-        for link in [each for each in self._resting if each.not_before == NEVER]:
-            link.not_before = 0.0
+        for link in [each for each in self._resting if each.resume_at == NEVER]:
+            link.resume_at = 0.0
             self._serve(link)
 
 
@@ -203,12 +203,12 @@ class Duplex(Run):
         self.strict = strict
         self.tell = tell
         self.stalls = 0
-        self._ways: list[Way] = []  # from A, and from B
+        self._directions: list[Direction] = []  # from A, and from B
         self._seen: list[Waiting] = []  # at the last look
         self._waited_for: dict[str, str] = {}  # by side, at the last stall
         self._given_up: int | None = None  # the signal that came while the transcript was still to be written
-        self._note = None if transcript is None else Note(transcript)
-        self._relay = Conversation(self._way_ended, transcript)
+        self._note = None if transcript is None else TranscriptRecorder(transcript)
+        self._relay = DuplexRelay(self._direction_ended, transcript)
         if transcript is not None:
             transcript.on_failure = tell
 
@@ -216,11 +216,11 @@ class Duplex(Run):
     def status(self) -> int:
         """124 when time was up; else that of the last command that failed; 125 when the transcript did."""
         if any(each.timed_out for each in self.records):
-            return TIMED_OUT
+            return EXIT_TIMED_OUT
         failed = [each.status for i, each in enumerate(self.records) if self.failed(i)]
         if not failed and self._given_up is not None:
-            return SIGNALLED + self._given_up
-        return failed[-1] if failed else FAILED if self.transcript and self.transcript.failed else HELD
+            return EXIT_SIGNALLED + self._given_up
+        return failed[-1] if failed else EXIT_INTERNAL if self.transcript and self.transcript.failed else EXIT_OK
 
     def failed(self, i: int) -> bool:
         """Whether a command failed: SIGPIPE is no failure where the other, which had read enough, succeeded."""
@@ -230,8 +230,9 @@ class Duplex(Run):
     def rows(self) -> list[dict[str, Any]]:
         """A row of DUPLEX_COLUMNS for each side."""
         return [
-            {"side": SIDES[i], "command": self.commands[i], **record.row(), "sent_bytes": self._ways[i].sent_bytes,
-             "received_bytes": self._ways[1 - i].received_bytes, "waited": self._waited_for.get(SIDES[i])}
+            {"side": SIDES[i], "command": self.commands[i], **record.row(),
+             "sent_bytes": self._directions[i].sent_bytes,
+             "received_bytes": self._directions[1 - i].received_bytes, "waited": self._waited_for.get(SIDES[i])}
             for i, record in enumerate(self.records)
         ]  # fmt: skip
 
@@ -244,18 +245,18 @@ class Duplex(Run):
         ends = self._pipes()
         try:
             for i, command in enumerate(self.commands):
-                self.records.append(RunRecord(["sh", "-c", command]))
+                self.records.append(RunResult(["sh", "-c", command]))
                 self._start_one(self.records[i], {0: ends[2 * i], 1: ends[2 * i + 1]}, signals)
         finally:
             for each in ends:
                 os.close(each)
         if self.stall_s is not None:
-            quiet = Quiet(self.stall_s, self._look, self._relay.plan)
+            quiet = IdleTimer(self.stall_s, self._look, self._relay.plan)
             self._relay.periodic.append(quiet)
-            for way in self._ways:
-                way.on_move = quiet.moved
-        for way in self._ways:
-            self._relay.add(way)
+            for direction in self._directions:
+                direction.on_move = quiet.moved
+        for direction in self._directions:
+            self._relay.add(direction)
         self._relay.plan()
         self._relay.want_transcript()
 
@@ -270,30 +271,30 @@ class Duplex(Run):
                 os.close(each)
             raise
         from_a, a_speaks, b_hears, to_b, from_b, b_speaks, a_hears, to_a = made
-        self._ways = [Way("A>B", from_a, to_b, self._note), Way("B>A", from_b, to_a, self._note)]
+        self._directions = [Direction("A>B", from_a, to_b, self._note), Direction("B>A", from_b, to_a, self._note)]
         return [a_hears, a_speaks, b_hears, b_speaks]
 
     def _role(self, pid: int) -> str:
         return next((SIDES[i] for i, each in enumerate(self.records) if each.pid == pid), "another")
 
-    def _way_ended(self, link: Link) -> None:
-        way = next(each for each in self._ways if each is link)
-        way.count()
-        if way.note is not None:
-            way.note(way.name, b"")
+    def _direction_ended(self, link: Link) -> None:
+        direction = next(each for each in self._directions if each is link)
+        direction.count()
+        if direction.note is not None:
+            direction.note(direction.name, b"")
 
     def _see_through(self, signals: Signals) -> None:
         super()._see_through(signals)
         self._relay.settle()
-        for way in self._ways:
-            if way in self._relay.links:
-                self._way_ended(way)
-                way.note = None
+        for direction in self._directions:
+            if direction in self._relay.links:
+                self._direction_ended(direction)
+                direction.note = None
         self._write_rest(signals)
         if self._relay.links:  # what the two left running goes on writing and reading
-            from .background import carry_on
+            from .background import relay_in_background
 
-            carry_on(self._relay)
+            relay_in_background(self._relay)
 
     def _write_rest(self, signals: Signals) -> None:
         """Wait until the transcript is written; not for long where we were asked to end."""
@@ -338,7 +339,8 @@ class Duplex(Run):
         stats, found = all_stats(), []
         for i, record in enumerate(self.records):
             root = stat_of(record.pid or 0)
-            waiting = waiting_of(root, stats, self._ways[1 - i].pipes[1], self._ways[i].pipes[0]) if root else None
+            input, output = self._directions[1 - i].pipes[1], self._directions[i].pipes[0]
+            waiting = waiting_of(root, stats, input, output) if root else None
             if waiting is not None:
                 found.append(waiting)
         return found

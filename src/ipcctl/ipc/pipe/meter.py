@@ -12,9 +12,9 @@ import stat
 import time
 from typing import TYPE_CHECKING, Any
 
-from ...errors import HELD, SIGNALLED
+from ...errors import EXIT_OK, EXIT_SIGNALLED
 from ...process.signals import ENDING
-from ...report.report import Column
+from ...report.model import Column
 from .relay import AT_ONCE, PIPE_BYTES, READER_GONE, Link, Relay, set_capacity
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class PacedLink(Link):
             due = max(self._piece, CREDIT_S * self.rate)
             self._since, self._counted = now - due / self.rate, self.moved_bytes
         if due < self._piece:
-            self.not_before = now + (self._piece - due) / self.rate
+            self.resume_at = now + (self._piece - due) / self.rate
             raise BlockingIOError
         return min(int(due), AT_ONCE)
 
@@ -105,12 +105,12 @@ class Meter:
     def status(self) -> int:
         """That of a filter: 0, or 128 + N of the signal that ended it, SIGPIPE when its reader was done."""
         if self.asked_to_end is not None:
-            return SIGNALLED + self.asked_to_end
-        return SIGNALLED + int(signal.SIGPIPE) if self.link.ended == READER_GONE else HELD
+            return EXIT_SIGNALLED + self.asked_to_end
+        return EXIT_SIGNALLED + int(signal.SIGPIPE) if self.link.ended == READER_GONE else EXIT_OK
 
     def row(self) -> dict[str, Any]:
         """The row of METER_COLUMNS."""
-        from ...process.outcome import signal_name
+        from ...process.signals import signal_name
 
         used = os.times()
         return {

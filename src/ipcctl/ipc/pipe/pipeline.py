@@ -12,20 +12,20 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...errors import HELD, SIGNALLED, TIMED_OUT
-from ...process.outcome import RUN_COLUMNS, RunRecord
+from ...errors import EXIT_OK, EXIT_SIGNALLED, EXIT_TIMED_OUT
+from ...process.result import RUN_COLUMNS, RunResult
 from ...process.run import Run
 from ...process.signals import Signals
-from ...report.report import Column
-from .pressure import Flow, Pressure, bottleneck
+from ...report.model import Column
 from .relay import INPUT_ENDED, PIPE_BYTES, READER_GONE, Link, Relay, set_capacity, waiting_bytes
+from .stage_times import Sampler, StageTimes, bottleneck
 
 if TYPE_CHECKING:
     from resource import struct_rusage
 
     from .progress import Progress
 
-BY_SIGPIPE = SIGNALLED + int(signal.SIGPIPE)
+BY_SIGPIPE = EXIT_SIGNALLED + int(signal.SIGPIPE)
 ALL_PIPES_BYTES = 1 << 25  # half of what an unprivileged user's pipes may hold before new ones hold next to nothing
 IN_TABLE = ("pid", "wall_s")
 
@@ -57,7 +57,7 @@ class Pipeline(Run):
         super().__init__(["sh"], len(commands), timeout_s, grace_s)
         self.commands = commands
         self.strict = strict
-        self.flows: list[Flow] = []
+        self.stages: list[StageTimes] = []
         self.bottleneck: int | None = None
         self.progress: Progress | None = None
         self._relay = Relay(self._count)
@@ -68,14 +68,14 @@ class Pipeline(Run):
     def status(self) -> int:
         """124 when time was up; else that of the last stage that failed, as with the shell's pipefail."""
         if any(each.timed_out for each in self.records):
-            return TIMED_OUT
-        return next((each.status for i, each in reversed([*enumerate(self.records)]) if self.failed(i)), HELD)
+            return EXIT_TIMED_OUT
+        return next((each.status for i, each in reversed([*enumerate(self.records)]) if self.failed(i)), EXIT_OK)
 
     def failed(self, i: int) -> bool:
         """Whether a stage failed: SIGPIPE is no failure where its reader was done, and that reader did not fail."""
         status = self.records[i].status
         if status != BY_SIGPIPE or self.strict or i == len(self.links):
-            return status != HELD
+            return status != EXIT_OK
         return self.links[i].ended != READER_GONE or self.failed(i + 1)
 
     @property
@@ -85,17 +85,17 @@ class Pipeline(Run):
 
     def rows(self) -> list[dict[str, Any]]:
         """A row of STAGE_COLUMNS for each stage."""
-        return [self._row(i, record, self.flows[i]) for i, record in enumerate(self.records)]
+        return [self._row(i, record, self.stages[i]) for i, record in enumerate(self.records)]
 
-    def _row(self, i: int, record: RunRecord, flow: Flow) -> dict[str, Any]:
-        moved = flow.sent_bytes if flow.received_bytes is None else flow.received_bytes
+    def _row(self, i: int, record: RunResult, stage: StageTimes) -> dict[str, Any]:
+        moved = stage.sent_bytes if stage.received_bytes is None else stage.received_bytes
         ran = record.wall_s is not None
         return {
             "stage": i + 1, "command": self.commands[i], **record.row(),
-            "received_bytes": flow.received_bytes, "sent_bytes": flow.sent_bytes,
+            "received_bytes": stage.received_bytes, "sent_bytes": stage.sent_bytes,
             "rate_bytes_per_s": round(moved / record.wall_s, 1) if moved is not None and record.wall_s else None,
-            "starved_s": flow.starved_s if ran else None, "blocked_s": flow.blocked_s if ran else None,
-            "busy_s": flow.busy_s if ran else None, "failed": self.failed(i),
+            "starved_s": stage.starved_s if ran else None, "blocked_s": stage.blocked_s if ran else None,
+            "busy_s": stage.busy_s if ran else None, "failed": self.failed(i),
             "bottleneck": None if self.bottleneck is None else i == self.bottleneck,
         }  # fmt: skip
 
@@ -108,18 +108,18 @@ class Pipeline(Run):
         """Make every pipe before any stage runs: where they cannot be had, nothing has been done by halves."""
         ends = self._pipes()
         self._offsets = (offset(0), offset(1))
-        self.flows = [Flow(*each) for each in zip([None, *self._links], [*self._links, None])]  # noqa: B905
-        self._relay.periodic.append(Pressure(self.flows))
+        self.stages = [StageTimes(*each) for each in zip([None, *self._links], [*self._links, None])]  # noqa: B905
+        self._relay.periodic.append(Sampler(self.stages))
         if self.progress is not None:
             self.progress.begin(self)
             self._relay.periodic.append(self.progress)
         try:
             for i, command in enumerate(self.commands):
-                record = RunRecord(["sh", "-c", command])
+                record = RunResult(["sh", "-c", command])
                 self.records.append(record)
                 self._start_one(record, ends[i], signals)
                 if record.pid is not None:
-                    self.flows[i].began(record.pid, self._running[record.pid][1])
+                    self.stages[i].began(record.pid, self._running[record.pid][1])
                 close_all(ends[i])
         finally:
             for each in ends:
@@ -151,7 +151,7 @@ class Pipeline(Run):
         return ends
 
     def _reaped(self, pid: int, wait_status: int, usage: struct_rusage) -> None:
-        for each in self.flows:
+        for each in self.stages:
             if each.pid == pid:
                 each.ended()
 
@@ -166,19 +166,19 @@ class Pipeline(Run):
         for link in self._relay.links:
             self._count(link)
         self._count_files()
-        for each in self.flows:
+        for each in self.stages:
             each.round()
-        self.bottleneck = bottleneck(self.flows, time.monotonic() - self._begun)
+        self.bottleneck = bottleneck(self.stages, time.monotonic() - self._begun)
         if self._relay.links:  # what the stages left running goes on writing and reading
-            from .background import carry_on
+            from .background import relay_in_background
 
-            carry_on(self._relay)
+            relay_in_background(self._relay)
 
     def _count(self, link: Link) -> None:
         """A link ends: count for its stages what the first wrote and the second did not read, too."""
         i = self._links.index(link)
-        reader = self.flows[i + 1]
-        self.flows[i].sent_bytes = link.moved_bytes + waiting_bytes(link.source)
+        reader = self.stages[i + 1]
+        self.stages[i].sent_bytes = link.moved_bytes + waiting_bytes(link.source)
         reader.received_bytes = link.moved_bytes
         if link.ended == INPUT_ENDED and reader.pid is not None:
             with contextlib.suppress(OSError):  # no more descriptors: then what it does not read counts as read
@@ -190,9 +190,9 @@ class Pipeline(Run):
         """What was read of a file on stdin, and written to one on stdout, by how far it was moved on."""
         before, after = self._offsets, (offset(0), offset(1))
         if before[0] is not None and after[0] is not None:
-            self.flows[0].received_bytes = after[0] - before[0]
+            self.stages[0].received_bytes = after[0] - before[0]
         if before[1] is not None and after[1] is not None and not same_file(1, 2):
-            self.flows[-1].sent_bytes = after[1] - before[1]
+            self.stages[-1].sent_bytes = after[1] - before[1]
 
 
 def close_all(ends: dict[int, int]) -> None:

@@ -39,11 +39,11 @@ class Progress(Periodic):
         self._last, self.due = now, now + self.every_s
 
     def _line(self, i: int, passed_s: float) -> str:
-        flow = self.pipeline.flows[i]
-        link = flow.sent or flow.received
+        stage = self.pipeline.stages[i]
+        link = stage.sent or stage.received
         moved = link.moved_bytes if link else 0
         rate, self._before[i] = (moved - self._before[i]) / passed_s, moved
-        doing = flow.last if flow.pid is not None else "ended"
+        doing = stage.last if stage.pid is not None else "ended"
         figures = f"{size(moved):>10} {size(rate) + '/s':>12}" if link else f"{duration(self._last - self.began):>10}"
         return f"{i + 1:>3} {figures}  {doing:<8} {self.pipeline.commands[i]}"
 

@@ -32,7 +32,7 @@ AT_ONCE = PIPE_BYTES  # the most that one splice moves
 PASSES = 16  # splices of one link before the others have their turn
 # Where bytes come in bulk, the relay lets them gather for a moment, while writer and reader work on: woken for each
 # page it would cost more than it moves. The pipes hold more than passes meanwhile; where they are small it never is so.
-MUCH, PAUSE_S = 1 << 18, 0.00015
+BULK_BYTES, PAUSE_S = 1 << 18, 0.00015
 NON_BLOCKING = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
 COPIED_AT_ONCE = 1 << 17
 # What may be written where poll(2) says so, and does not block: any amount to a file, PIPE_BUF to a pipe, and to a
@@ -65,14 +65,14 @@ class Link:
         self.moved_bytes = 0
         self.full = False
         self.ended: str | None = None
-        self.not_before = 0.0
+        self.resume_at = 0.0
         self._move = self._splice
         self._ready = select.poll()
         self._ready.register(source, select.POLLIN)
         self._held = memoryview(b"")
         self._written_at_once = 0
 
-    def turn(self) -> None:
+    def transfer(self) -> None:
         """Move what can be moved without waiting, or so much that the others should have a turn."""
         try:
             for _ in range(PASSES):
@@ -267,7 +267,7 @@ class Relay(Polled):
 
     def moment(self, now: float) -> None:
         """Wake the links that have rested, and do what is to be done now and then."""
-        for link in [each for each in self._resting if now >= each.not_before]:
+        for link in [each for each in self._resting if now >= each.resume_at]:
             self._serve(link)
         for each in self.periodic:
             if now >= each.due:
@@ -276,7 +276,7 @@ class Relay(Polled):
 
     def plan(self) -> None:
         """Set the moment at which the next thing is to be done."""
-        moments = [each.due for each in self.periodic] + [each.not_before for each in self._resting]
+        moments = [each.due for each in self.periodic] + [each.resume_at for each in self._resting]
         self.due = min(moments, default=float("inf"))
 
     # ---
@@ -284,11 +284,11 @@ class Relay(Polled):
     def _serve(self, link: Link) -> None:
         if link.ended is None:
             before = link.moved_bytes
-            link.turn()
-            self._much = self._much or link.moved_bytes - before >= MUCH
+            link.transfer()
+            self._much = self._much or link.moved_bytes - before >= BULK_BYTES
         if link.ended is not None:
             self._end(link)
-        elif link.not_before > time.monotonic():
+        elif link.resume_at > time.monotonic():
             self._resting.add(link)
             self.want(link.source, None)
             self.want(link.sink, 0)

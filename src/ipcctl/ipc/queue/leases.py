@@ -4,8 +4,8 @@
     leases       [2–4]   [6]                 nothing is ever put inside of a range
     waiting    1       5   7 8 9 …           what lies between them, in order
 
-A holder is a process that holds a lock on its byte of the bell. When it ends the kernel takes the lock, and whoever
-looks at the leases next takes those of that holder for what they are: void.
+A holder is a process that holds a lock on its byte of the lock file. When it ends the kernel takes the lock: the next
+who looks at the leases finds those of that holder void.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 
-from .bell import Bell
+from .lockfile import LockFile
 
 HIGHEST = (1 << 63) - 1
 
@@ -33,7 +33,7 @@ class Lease:
 class Leases:
     """Those of a queue, as they are in this transaction: the `valid` ones in order of ids, and the `void` ones."""
 
-    def __init__(self, db: sqlite3.Connection, bell: Bell, holder: int | None) -> None:
+    def __init__(self, db: sqlite3.Connection, lockfile: LockFile, holder: int | None) -> None:
         self.db = db
         now = time.monotonic()
         alive: dict[int, bool] = {}
@@ -42,7 +42,7 @@ class Leases:
         for row in db.execute("SELECT first, last, count, holder, until FROM lease ORDER BY first"):
             each = Lease(*row)
             if each.holder not in alive:
-                alive[each.holder] = each.holder == holder or bell.is_held(each.holder)
+                alive[each.holder] = each.holder == holder or lockfile.is_held(each.holder)
             in_time = each.until is None or each.until > now
             (self.valid if alive[each.holder] and in_time else self.void).append(each)
 

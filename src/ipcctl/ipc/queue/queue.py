@@ -17,14 +17,14 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...errors import NO, BadInput, IpcctlError
-from ..names import state_directory
+from ...errors import EXIT_FALSE, BadInput, IpcctlError
+from ..registry import state_directory
+from .database import Removed, Store
 from .leases import Lease, Leases
 from .message import LONGEST, Message, Taken, messages_between, too_long
-from .store import Removed, Store
 
 if TYPE_CHECKING:
-    from ..inotify import Watch
+    from ..inotify import Inotify
 
 PAGE = 1000  # messages looked at in one transaction
 ROOM = 4 << 20  # an emptied queue whose file is larger gives the room back
@@ -34,7 +34,7 @@ KEPT_FREE = 6 << 20  # on the disk: to take a message away takes room first, in 
 class Closed(IpcctlError):
     """The queue was closed: nothing can be put any more, or nothing is left to get."""
 
-    status = NO
+    status = EXIT_FALSE
 
 
 class Queue:
@@ -47,7 +47,7 @@ class Queue:
         self.store = store
         self.name = store.name
         self._holder: int | None = None
-        self._watch: Watch | None = None
+        self._watch: Inotify | None = None
         self.next_end: float | None = None  # when the first lease of anybody is over (time.monotonic), as last seen
 
     def __enter__(self) -> Queue:
@@ -86,7 +86,7 @@ class Queue:
             db.execute("UPDATE queue SET bound = ?, last = last + ?, held = held + ?, bytes = bytes + ?, put = put + ?",
                        (settled, count, count, size, count))  # fmt: skip
         if count:
-            self.store.bell.ring(last + count)
+            self.store.lockfile.notify(last + count)
         return count
 
     def _settled(self, settled: int | None, bound: int | None) -> int:
@@ -102,7 +102,7 @@ class Queue:
         """Refuse puts from now on; what is in is still to be got."""
         with self.store.changing() as db:
             db.execute("UPDATE queue SET closed = 1")
-        self.store.bell.ring()
+        self.store.lockfile.notify()
 
     # --- taking
 
@@ -113,7 +113,7 @@ class Queue:
         Otherwise they are on one lease, and what was counted before is not looked up.
         """
         with self.store.changing() as db:
-            leases = Leases(db, self.store.bell, self._holder)
+            leases = Leases(db, self.store.lockfile, self._holder)
             leases.give_back_void()
             found, ranges = self._waiting(db, leases, count, attempt)
             if found:
@@ -143,7 +143,7 @@ class Queue:
         if self._holder is None:
             db.execute("UPDATE queue SET holders = holders + 1")
             (number,) = db.execute("SELECT holders FROM queue").fetchone()
-            self.store.bell.hold(number)
+            self.store.lockfile.hold(number)
             self._holder = number
         for each in ranges:
             each.holder, each.until = self._holder, until
@@ -170,9 +170,9 @@ class Queue:
                 self._delete(db, taken)
             wanted, left = db.execute("SELECT bound OR closed, held FROM queue").fetchone()
         if wanted or not left:  # somebody may wait for room, or for the end
-            self.store.bell.ring()
+            self.store.lockfile.notify()
         if not left:
-            self._give_back_room()
+            self._vacuum()
         return len(ours)
 
     def _delete(self, db: sqlite3.Connection, taken: Taken) -> None:
@@ -186,7 +186,7 @@ class Queue:
         """Let what was taken wait again, at its old place."""
         with self.store.changing() as db:
             self._end(db, taken)
-        self.store.bell.ring()
+        self.store.lockfile.notify()
 
     def failed(self, taken: Taken, retries: int, why: str) -> bool:
         """Count a failed attempt at the message; after more than `retries` it is set aside. Whether it was."""
@@ -200,7 +200,7 @@ class Queue:
                 self._set_aside(db, message, why)
             else:
                 db.execute("UPDATE tried SET failures = failures + 1 WHERE id = ?", (message.id,))
-        self.store.bell.ring()
+        self.store.lockfile.notify()
         return aside
 
     def _set_aside(self, db: sqlite3.Connection, message: Message, why: str) -> None:
@@ -218,17 +218,17 @@ class Queue:
         ]
         return all(ours)
 
-    def _give_back_room(self) -> None:
+    def _vacuum(self) -> None:
         """Shrink the file of an emptied queue: its directory may be in memory."""
         with self.store.looking() as db:
             (pages,), (size,) = (db.execute(f"PRAGMA {each}").fetchone() for each in ("page_count", "page_size"))
             held, dead = db.execute("SELECT held, (SELECT count(*) FROM dead) FROM queue").fetchone()
         if pages * size > ROOM and not held and not dead:
-            self.store.give_back_room()
+            self.store.vacuum()
 
     # --- those set aside
 
-    def revive(self, ids: Sequence[int] = ()) -> int:
+    def requeue_dead(self, ids: Sequence[int] = ()) -> int:
         """Put the dead ones, all or those of these ids, at the end, as if they were new; how many. Raises BadInput."""
         with self.store.changing() as db:
             there = [id for (id,) in db.execute("SELECT id FROM dead ORDER BY id")]
@@ -244,7 +244,7 @@ class Queue:
                            " bytes = bytes + (SELECT length(body) FROM dead WHERE id = ?)", (new, old))  # fmt: skip
                 db.execute("DELETE FROM dead WHERE id = ?", (old,))
         if wanted:
-            self.store.bell.ring(last + len(wanted))
+            self.store.lockfile.notify(last + len(wanted))
         return len(wanted)
 
     # --- looking and waiting
@@ -258,7 +258,7 @@ class Queue:
 
     def _page(self, after: int, count: int) -> list[Message]:
         with self.store.looking() as db:
-            for below, above in Leases(db, self.store.bell, self._holder).gaps():
+            for below, above in Leases(db, self.store.lockfile, self._holder).gaps():
                 gap = max(below, after), above
                 if after < above and (found := messages_between(db, gap, min(count, PAGE))):
                     return found
@@ -293,7 +293,7 @@ class Queue:
             created, bound, closed, held, size, put, got = db.execute(
                 "SELECT created, bound, closed, held, bytes, put, got FROM queue"
             ).fetchone()
-            leased = Leases(db, self.store.bell, self._holder).count
+            leased = Leases(db, self.store.lockfile, self._holder).count
             (dead,) = db.execute("SELECT count(*) FROM dead").fetchone()
             first = "SELECT put_at FROM message ORDER BY id LIMIT 1"
             (oldest,) = db.execute(first).fetchone() or (None,)
@@ -313,7 +313,7 @@ class Queue:
     def has_waiting(self) -> bool:
         """Whether something can be taken."""
         with self.store.looking() as db:
-            leases = Leases(db, self.store.bell, self._holder)
+            leases = Leases(db, self.store.lockfile, self._holder)
             self.next_end = leases.next_end
             return any(
                 db.execute("SELECT 1 FROM message WHERE id > ? AND id < ? LIMIT 1", gap).fetchone()
@@ -324,18 +324,18 @@ class Queue:
         """Hear what happens to the queue from now on; False when that was so before. Then look once more, and wait."""
         if self._watch is not None:
             return False
-        from ..inotify import Watch
+        from ..inotify import Inotify
 
-        self._watch = Watch(self.store.bell.descriptor)
+        self._watch = Inotify(self.store.lockfile.descriptor)
         return True
 
     @property
-    def ear(self) -> int:
+    def wakeup_fd(self) -> int:
         """The descriptor that can be read when there was something to hear."""
         assert self._watch is not None, "nobody watches"
         return self._watch.descriptor
 
-    def heard(self) -> None:
+    def clear_wakeups(self) -> None:
         """Before another look at the queue: forget what was heard. Raises Removed."""
         if self._watch:
             self._watch.forget()

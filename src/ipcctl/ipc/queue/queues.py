@@ -7,8 +7,8 @@ import os
 from typing import Any
 
 from ...errors import BadInput
-from ..names import Place, Things, state_directory
-from .making import BESIDE, Notice, make, open_store, remove
+from ..registry import Directory, Registry, state_directory
+from .database import BESIDE, Notice, make, open_store, remove
 from .queue import Queue
 
 
@@ -21,12 +21,12 @@ def last_written(path: str) -> float:
     return max(found, default=0.0)
 
 
-class Queues(Things):
+class Queues(Registry):
     """Those of this user: the durable ones, and those that last until the reboot. A name is one queue in both."""
 
     def __init__(self) -> None:
-        self.durable = Place("queue", state_directory(), above=True)
-        self.passing = Place("queue")
+        self.durable = Directory("queue", state_directory(), above=True)
+        self.passing = Directory("queue")
         super().__init__(self.passing, self.durable)
 
     def figures(self, name: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from .exchange import Wait
+from .blocking import Wait
 from .message import LONGEST, too_long
 
 

@@ -15,25 +15,24 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 
-from ...errors import HELD, NO
-from ...process.outcome import decode
+from ...errors import EXIT_FALSE, EXIT_OK
 from ...process.procfs import stat_of
 from ...process.run import adopt_orphans, memory_file
 from ...process.signals import Signals
-from ...process.spawn import spawn
-from ...process.stop import end_descendants, send
+from ...process.spawn import LONGEST_ARGUMENT, spawn
+from ...process.terminate import end_descendants, send
 from ...process.tree import children_of_ours, descendants
+from ...process.wait_status import decode
 from ...process.window import Window
-from .exchange import Wait, wait_for_change
+from .blocking import Wait, wait_for_change
 from .message import Message, Taken
 from .queue import Queue
 
 PLACE = "{}"  # in the command: where the message stands
-LONGEST_ARGUMENT = (128 << 10) - 1  # MAX_ARG_STRLEN of execve(2), less the NUL at its end
 MARGIN_S = 1.0  # a lease outlasts, by so much, what its worker needs to end a command that took too long
 
 
-class Job:
+class Delivery:
     """A message with the command that runs for it. `late_at` is when it has had its time (time.monotonic)."""
 
     def __init__(self, pid: int, taken: Taken, late_at: float | None) -> None:
@@ -78,9 +77,9 @@ class Worker:
         self.until_empty = until_empty
         self.tell = tell
         self.set_aside = 0
-        self._jobs: dict[int, Job] = {}
+        self._jobs: dict[int, Delivery] = {}
         self._taken: list[Taken] = []  # of which no command runs yet
-        self._spared = children_of_ours()
+        self._inherited = children_of_ours()
 
     def run(self) -> int:
         """Work until it is over; the status is 1 when a message was set aside.
@@ -89,17 +88,17 @@ class Worker:
         whatever it raises, no command runs any more then, and what was taken waits again.
         """
         adopt_orphans()
-        with ChildrenEnd() as ended, Window() as window:
+        with ChildWatcher() as ended, Window() as window:
             try:
                 while self._fill() or not self._is_over():
                     self._end_late()
                     wait_for_change(self.queue, self._waiting(window, ended), None)
-                    ended.heard()
+                    ended.clear_wakeups()
                     self._settle(self._reap())
             except BaseException:
                 self._end_all()
                 raise
-        return NO if self.set_aside else HELD
+        return EXIT_FALSE if self.set_aside else EXIT_OK
 
     def _fill(self) -> bool:
         """Start a command for each message there is, while there are slots; whether any runs."""
@@ -118,17 +117,17 @@ class Worker:
         held, closed = self.queue.left()
         return not held and (closed or self.until_empty)
 
-    def _waiting(self, window: Window, ended: ChildrenEnd) -> Wait:
-        def wait(ears: Sequence[int], until: float | None) -> None:
+    def _waiting(self, window: Window, ended: ChildWatcher) -> Wait:
+        def wait(wakeup_fds: Sequence[int], until: float | None) -> None:
             late = (each.late_at for each in self._jobs.values())
-            window.wait([*ears, ended.ear], min(filter(None, (until, *late)), default=None))
+            window.wait([*wakeup_fds, ended.wakeup_fd], min(filter(None, (until, *late)), default=None))
 
         return wait
 
     def _start(self, taken: Taken) -> None:
         message = taken.messages[0]
         argv = [*self.argv] if self.on_stdin else [each.replace(PLACE, os.fsdecode(message.body)) for each in self.argv]
-        if not self.on_stdin and (why := unfit(argv)):
+        if not self.on_stdin and (why := argument_problem(argv)):
             self._failed(taken, -1, why)
             return
         stdin = memory_file("message") if self.on_stdin else os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
@@ -141,9 +140,9 @@ class Worker:
             pid = spawn(argv, redirect={0: stdin}, environment=environment)
         finally:
             os.close(stdin)
-        self._jobs[pid] = Job(pid, taken, None if self.lease_s is None else time.monotonic() + self.lease_s)
+        self._jobs[pid] = Delivery(pid, taken, None if self.lease_s is None else time.monotonic() + self.lease_s)
 
-    def _reap(self) -> list[tuple[Job, int]]:
+    def _reap(self) -> list[tuple[Delivery, int]]:
         """Collect the children that have ended, adopted ones too: the jobs among them with their wait statuses."""
         ended = []
         while True:
@@ -153,12 +152,12 @@ class Worker:
                 break
             if pid == 0:
                 break
-            self._spared -= {pid}
+            self._inherited -= {pid}
             if pid in self._jobs:
                 ended.append((self._jobs.pop(pid), wait_status))
         return ended
 
-    def _settle(self, ended: Sequence[tuple[Job, int]]) -> None:
+    def _settle(self, ended: Sequence[tuple[Delivery, int]]) -> None:
         """Be done with the messages whose command succeeded, and count the failure of the others."""
         well = [job.taken for job, wait_status in ended if wait_status == 0]
         if well:
@@ -188,16 +187,16 @@ class Worker:
 
     def _end_all(self) -> None:
         """End every command; what was not done waits again."""
-        ended: list[tuple[Job, int]] = []
+        ended: list[tuple[Delivery, int]] = []
 
         def reap() -> bool:
             ended.extend(self._reap())
             left = children_of_ours()
-            return not self._spared >= left
+            return not self._inherited >= left
 
         unfinished = [*self._taken, *(each.taken for each in self._jobs.values())]
         with Signals() as signals:
-            end_descendants(signals, reap, self.grace_s, spared=self._spared)
+            end_descendants(signals, reap, self.grace_s, inherited=self._inherited)
         well = [job.taken for job, wait_status in ended if wait_status == 0]
         if self.queue.store.is_there():
             if well:
@@ -207,37 +206,37 @@ class Worker:
                     self.queue.give_back(each)
 
 
-class ChildrenEnd:
+class ChildWatcher:
     """Makes the end of a child something to wait for beside other descriptors (signal.set_wakeup_fd)."""
 
-    def __enter__(self) -> ChildrenEnd:
-        self.ear, self._mouth = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    def __enter__(self) -> ChildWatcher:
+        self.wakeup_fd, self.write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._before = signal.signal(signal.SIGCHLD, lambda number, frame: None)
-        self._wakeup_before = signal.set_wakeup_fd(self._mouth, warn_on_full_buffer=False)
+        self._wakeup_before = signal.set_wakeup_fd(self.write_fd, warn_on_full_buffer=False)
         return self
 
     def __exit__(self, *what_happened: object) -> None:
         signal.set_wakeup_fd(self._wakeup_before)
         signal.signal(signal.SIGCHLD, self._before)
-        os.close(self.ear)
-        os.close(self._mouth)
+        os.close(self.wakeup_fd)
+        os.close(self.write_fd)
 
-    def heard(self) -> None:
+    def clear_wakeups(self) -> None:
         """Forget what was heard: a look at the children must come after this."""
         try:
-            while os.read(self.ear, 4096):
+            while os.read(self.wakeup_fd, 4096):
                 pass
         except BlockingIOError:
             pass
 
 
-def unfit(argv: Sequence[str]) -> str | None:
+def argument_problem(argv: Sequence[str]) -> str | None:
     """Why these cannot be the arguments of a program, by what a message is."""
     for each in argv:
         if "\0" in each:
             return "it has a NUL byte, which no argument can have; use --stdin"
-        if len(os.fsencode(each)) > LONGEST_ARGUMENT:
-            return f"it is longer than an argument can be ({LONGEST_ARGUMENT} bytes); use --stdin"
+        if len(os.fsencode(each)) >= LONGEST_ARGUMENT:  # with the NUL at its end
+            return f"it is longer than an argument can be ({LONGEST_ARGUMENT - 1} bytes); use --stdin"
     return None
 
 

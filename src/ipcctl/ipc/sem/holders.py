@@ -8,19 +8,26 @@ its slot without being seen, and one in another PID namespace is not found.
 
 from __future__ import annotations
 
-import re
+import os
 import time
 from collections.abc import Iterator
 from typing import Any
 
-from ...process.procfs import TICKS, argv_of, pids, read, stat_of
-from .mark import VARIABLE
-
+VARIABLE = "IPCCTL_SEM"
 MARK = VARIABLE.encode() + b"="
 
 
+def mark_holder(id: int) -> None:
+    """Mark this process as a holder, beside what it holds already; marks that it inherited say nothing of it."""
+    own = [each for each in os.environ.get(VARIABLE, "").split() if each.split(":")[1:2] == [str(os.getpid())]]
+    now = time.clock_gettime(time.CLOCK_BOOTTIME)
+    os.environ[VARIABLE] = " ".join([*own, f"{id}:{os.getpid()}:{now:.3f}"])
+
+
 def holders_of(id: int) -> Iterator[dict[str, Any]]:
-    """The holders that are found by their marks: pid, command, since when."""
+    """Yield the holders that are found by their marks: pid, command, since when."""
+    from ...process.procfs import argv_of, pids
+
     for pid in pids():
         since = since_of(id, pid)
         if since is None:
@@ -30,7 +37,11 @@ def holders_of(id: int) -> Iterator[dict[str, Any]]:
 
 
 def since_of(id: int, pid: int) -> float | None:
-    """Since when a process holds it, in seconds since boot; None where its environment does not say so."""
+    """Return since when a process holds it, in seconds since boot; None where its environment does not say so."""
+    import re
+
+    from ...process.procfs import TICKS, read, stat_of
+
     environment = read(f"/proc/{pid}/environ")
     if not environment or MARK not in environment:
         return None

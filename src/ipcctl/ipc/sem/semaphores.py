@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...errors import BadInput, IpcctlError
-from ..names import Corrupted, NotThere, Place, Refused, Things
+from ..registry import Corrupted, Directory, NotThere, Refused, Registry
 from . import sysv
 from .semaphore import SIZE, Removed, Semaphore, clear, create, find, identity_of, keys
 from .sysv import Gone
@@ -33,7 +33,7 @@ class Record:
         self.namespace = namespace
 
     @classmethod
-    def read(cls, place: Place, name: str) -> Record:
+    def read(cls, place: Directory, name: str) -> Record:
         """The record of a name. Raises NotThere, Refused, Corrupted."""
         descriptor = place.open(name, os.O_RDONLY)
         try:
@@ -55,11 +55,11 @@ class Record:
             file.write(FILE.format(**vars(self)))
 
 
-class Semaphores(Things):
+class Semaphores(Registry):
     """Those of this user. `told` is given a line on each whose other half was gone, and which was made anew."""
 
     def __init__(self, told: Callable[[str], None] = lambda line: None) -> None:
-        self.place = Place("sem")
+        self.place = Directory("sem")
         self.told = told
         super().__init__(self.place)
 

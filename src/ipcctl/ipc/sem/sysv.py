@@ -19,7 +19,7 @@ LARGEST = 32767  # SEMVMX: a semaphore's value is a short
 MOST_OF_A_SET = 65536  # SEMMSL, and more
 IPC_CREAT, IPC_EXCL, IPC_NOWAIT, IPC_RMID = 0o1000, 0o2000, 0o4000, 0
 SEM_UNDO = 0x1000
-GETALL, GETNCNT, GETZCNT, SETALL = 13, 14, 15, 17
+GETALL, GETNCNT, SETALL = 13, 14, 17
 
 Operation = tuple[int, int, int]  # which of the set, by how much, flags: a struct sembuf
 
@@ -91,11 +91,6 @@ def values(id: int, size: int) -> list[int]:
 def waiting(id: int, which: int) -> int:
     """How many wait until that one of the set is larger. Raises Gone."""
     return checked("semctl", _libc.semctl(id, which, GETNCNT))
-
-
-def waiting_for_zero(id: int, which: int) -> int:
-    """How many wait until that one of the set is 0. Raises Gone."""
-    return checked("semctl", _libc.semctl(id, which, GETZCNT))
 
 
 def remove(id: int) -> None:

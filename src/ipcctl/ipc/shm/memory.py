@@ -38,7 +38,7 @@ from binascii import crc32
 from collections.abc import Iterator
 
 from ...errors import BadInput
-from ..names import Corrupted, cannot
+from ..registry import Corrupted, cannot
 from .ctype import NAMES, CType, Value
 
 MAGIC = b"ipcctlM1"

@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator
 from math import isinf
 from typing import Any
 
-from ...errors import TIMED_OUT, BadInput, IpcctlError
-from ..names import UNFINISHED, NotThere, Place, Things, cannot, check_private, make_private, runtime_directory
+from ...errors import EXIT_TIMED_OUT, BadInput, IpcctlError
+from ..registry import UNFINISHED, Directory, NotThere, Registry, cannot, check_private, make_private, runtime_directory
 from .ctype import INTEGER, MOST_DIGITS, CType, OutOfRange, Value, text_of
 from .memory import Memory, fill
 
@@ -27,13 +27,13 @@ FIRST_SHOWN = 8
 
 
 class TimedOut(IpcctlError):
-    """It did not come to it in time."""
+    """The condition was not met before the deadline."""
 
-    status = TIMED_OUT
+    status = EXIT_TIMED_OUT
 
 
-class SharedMemory(Place):
-    """Where shared values are: in a directory of /dev/shm, one for each directory that named things can be in.
+class SharedMemory(Directory):
+    """Where shared values are: in a directory of /dev/shm, one for each directory that named objects can be in.
 
     That one is checked as well: who is refused there finds nothing here.
     """
@@ -102,7 +102,7 @@ class SharedMemory(Place):
             os.rmdir(self.directory)
 
 
-class SharedValues(Things):
+class SharedValues(Registry):
     """All of them, for `list` and `remove`."""
 
     def __init__(self) -> None:
@@ -243,11 +243,11 @@ class Shared:
 
         Raises TimedOut once `deadline` (time.monotonic) has passed, NotThere when it is removed meanwhile.
         """
-        from ..inotify import Watch
+        from ..inotify import Inotify
 
         memory = self._opened(os.O_RDONLY)
         while True:
-            with Watch(memory.descriptor) as watch:
+            with Inotify(memory.descriptor) as watch:
                 while memory.is_current:
                     with memory.locked(fcntl.LOCK_SH):
                         value = memory[memory.index(self.name, index)]

@@ -30,8 +30,8 @@ import struct
 import time
 import zlib
 
-from ..errors import LIMITS, NO, NO_ROOM, BadInput, IpcctlError
-from .procfs import Stat, read, stat_of
+from ...errors import EXIT_FALSE, LIMITS, NO_ROOM, BadInput, IpcctlError
+from ..procfs import Stat, read, stat_of
 
 LIFE, CHANGE = 0, 1  # the bytes that are locked
 FLOCK = "hhqqi"  # struct flock: l_type, l_whence, l_start, l_len, l_pid
@@ -42,7 +42,7 @@ HIGHEST_DESCRIPTOR = 1023  # the last that select(2) takes, and out of the way o
 class AlreadyRunning(IpcctlError):
     """The daemon of this pidfile runs."""
 
-    status = NO
+    status = EXIT_FALSE
 
     def __init__(self, path: str, pid: int) -> None:
         who = f"PID {pid}" if pid else "in a PID namespace that is not seen from here"

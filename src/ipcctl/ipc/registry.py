@@ -1,12 +1,12 @@
-"""Named things: where they live, who may use them, and how two that make one at the same instant make one thing.
+"""Named objects: where they live, who may use them, and how two that make one at the same instant make one object.
 
     a directory, 0700, ours alone      $IPCCTL_DIR, else $XDG_RUNTIME_DIR/ipcctl, else /tmp/ipcctl-UID
-     ├─ build.sem      0600            a file a thing: its name, its kind
+     ├─ build.sem      0600            a file an object: its name, its kind
      ├─ jobs.queue
      └─ jobs.queue~                    one that is being made; it takes the name when it is whole, by rename(2)
 
 Whoever makes, replaces or removes one holds a lock (flock(2)) on the directory for that moment; who dies gives it back.
-Who merely uses a thing opens its file, and takes no lock here.
+Who merely uses an object opens its file, and takes no lock here.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ..errors import NO, BadInput, IpcctlError
+from ..errors import EXIT_FALSE, BadInput, IpcctlError
 from ..process.users import user_name
 
 LONGEST_NAME = 64
 LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
-UNFINISHED = "~"  # at the end of a file's name: no thing's name has it
+UNFINISHED = "~"  # at the end of a file's name: no object's name has it
 FULL = {errno.ENOSPC: "free some space", errno.EDQUOT: "free some space, or have the quota raised"}
 
 
 class NotThere(IpcctlError):
-    """There is no thing of that name."""
+    """There is no object of that name."""
 
-    status = NO
+    status = EXIT_FALSE
 
 
 class Refused(IpcctlError):
@@ -39,11 +39,11 @@ class Refused(IpcctlError):
 
 
 class Corrupted(IpcctlError):
-    """What is in a thing's file is not what ipcctl writes; it is left as it is."""
+    """What is in an object's file is not what ipcctl writes; it is left as it is."""
 
 
 def is_name(name: str) -> bool:
-    """Whether a thing may be called that."""
+    """Whether an object may be called that."""
     return len(name) <= LONGEST_NAME and bool(name.strip(".")) and LETTERS.issuperset(name)
 
 
@@ -61,7 +61,7 @@ def checked_name(name: str) -> str:
 
 
 def runtime_directory() -> str:
-    """Where things are that last until the reboot: the path, from the root; it need not be there."""
+    """Where objects are that last until the reboot: the path, from the root; it need not be there."""
     if chosen := os.environ.get("IPCCTL_DIR"):
         return os.path.abspath(chosen)
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
@@ -69,7 +69,7 @@ def runtime_directory() -> str:
 
 
 def state_directory() -> str:
-    """Where things are that outlast a power cut: $XDG_STATE_HOME/ipcctl, or ~/.local/state/ipcctl."""
+    """Where objects are that outlast a power cut: $XDG_STATE_HOME/ipcctl, or ~/.local/state/ipcctl."""
     home = os.environ.get("XDG_STATE_HOME", "")
     return f"{home if home.startswith('/') else os.path.expanduser('~/.local/state')}/ipcctl"
 
@@ -108,7 +108,7 @@ def check_private(path: str) -> None:
         raise Refused(f"{path!r} is no directory; remove it, {ELSEWHERE}")
     if found.st_uid != os.geteuid():
         whose = f"{path!r} is the directory of {user_name(found.st_uid)}"
-        raise Refused(f"{whose}; things are shared by the shells of one user alone; be that user, {ELSEWHERE}")
+        raise Refused(f"{whose}; objects are shared by the shells of one user alone; be that user, {ELSEWHERE}")
     if stat.S_IMODE(found.st_mode) & 0o077:
         raise Refused(f"{path!r} is open to others (mode {stat.S_IMODE(found.st_mode):04o}); chmod 700 it, {ELSEWHERE}")
 
@@ -127,11 +127,11 @@ def cannot(what: str, path: str, error: OSError) -> IpcctlError:
     return IpcctlError(f"cannot {what} {path!r}: {error.strerror}; {remedy}")
 
 
-# --- the things of one kind
+# --- the objects of one kind
 
 
-class Place:
-    """Where the things of a kind are: a file each, NAME.KIND, in one directory.
+class Directory:
+    """Where the objects of a kind are: a file each, NAME.KIND, in one directory.
 
     `directory` other than the runtime directory is for a kind that must lie elsewhere. Nothing is made before it must.
     """
@@ -142,11 +142,11 @@ class Place:
         self.above = above
 
     def path(self, name: str) -> str:
-        """The file of a thing. Raises BadInput for what is no name."""
+        """The file of an object. Raises BadInput for what is no name."""
         return f"{self.directory}/{checked_name(name)}.{self.kind}"
 
     def unfinished(self, name: str) -> str:
-        """Where a thing is while it is made."""
+        """Where an object is while it is made."""
         return self.path(name) + UNFINISHED
 
     def names(self) -> list[str]:
@@ -161,7 +161,7 @@ class Place:
         return sorted(filter(is_name, names))
 
     def open(self, name: str, flags: int = os.O_RDWR) -> int:
-        """Open the file of a thing. Raises NotThere, Refused."""
+        """Open the file of an object. Raises NotThere, Refused."""
         path = self.path(name)
         try:
             check_private(self.directory)
@@ -178,7 +178,7 @@ class Place:
         raise self.not_ours(name)
 
     def look(self, name: str) -> os.stat_result:
-        """The file of a thing (lstat(2)), for what opens it by name. Raises NotThere, Refused."""
+        """The file of an object (lstat(2)), for what opens it by name. Raises NotThere, Refused."""
         path = self.path(name)
         try:
             check_private(self.directory)
@@ -203,7 +203,7 @@ class Place:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the lock under which things are made, replaced and removed; the directory is made if need be."""
+        """Hold the lock under which objects are made, replaced and removed; the directory is made if need be."""
         make_private(self.directory, self.above)
         descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
@@ -213,7 +213,7 @@ class Place:
             os.close(descriptor)
 
     def make(self, name: str, fill: Callable[[str], None]) -> bool:
-        """Make a thing unless there is one by now; whether it was made. See `put`."""
+        """Make an object unless there is one by now; whether it was made. See `put`."""
         with self.locked():
             return not os.path.lexists(self.path(name)) and self.put(name, fill)
 
@@ -241,19 +241,19 @@ class Place:
         return True
 
     def unlink(self, name: str) -> None:
-        """Take the file of a thing away. The lock is held by the caller. Raises NotThere."""
+        """Take the file of an object away. The lock is held by the caller. Raises NotThere."""
         try:
             os.unlink(self.path(name))
         except FileNotFoundError:
             raise self.not_there(name) from None
 
     def used(self, name: str) -> None:
-        """Note that the thing was used now: the modification time of its file."""
+        """Note that the object was used now: the modification time of its file."""
         with contextlib.suppress(OSError):
             os.utime(self.path(name))
 
     def facts(self, name: str) -> dict[str, Any]:
-        """What `list` says of any thing: name, owner, last used; {} when it is gone."""
+        """What `list` says of any object: name, owner, last used; {} when it is gone."""
         try:
             found = os.lstat(self.path(name))
         except FileNotFoundError:
@@ -261,26 +261,26 @@ class Place:
         return {"name": name, "owner": user_name(found.st_uid), "last_used": found.st_mtime}
 
 
-class Things:
-    """The things of a kind, as `list` and `remove` need them; semaphores, memory and queues are each one of these.
+class Registry:
+    """The objects of a kind, as `list` and `remove` need them; semaphores, memory and queues are each one of these.
 
-    A kind may have several places: a durable queue does not lie with the others. A name is one thing in all of them.
+    A kind may have several places: a durable queue does not lie with the others. A name is one object in all of them.
     """
 
-    def __init__(self, *places: Place) -> None:
-        self.places: Sequence[Place] = places
+    def __init__(self, *places: Directory) -> None:
+        self.places: Sequence[Directory] = places
         self.kind = places[0].kind
 
     def names(self) -> list[str]:
         """Every name, sorted."""
         return sorted({name for place in self.places for name in place.names()})
 
-    def place_of(self, name: str) -> Place:
-        """Where the thing is, or the first place when it is nowhere."""
+    def place_of(self, name: str) -> Directory:
+        """Where the object is, or the first place when it is nowhere."""
         return next((place for place in self.places if os.path.lexists(place.path(name))), self.places[0])
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """What `list` shows, a row a thing; one that is gone meanwhile is left out."""
+        """What `list` shows, a row an object; one that is gone meanwhile is left out."""
         for name in self.names():
             row = self.place_of(name).facts(name)
             if row:
@@ -297,7 +297,7 @@ class Things:
         raise NotImplementedError
 
     def remove(self, name: str) -> None:
-        """Take the thing away, corrupted or not; those that wait for it are to see it. Raises NotThere."""
+        """Take the object away, corrupted or not; those that wait for it are to see it. Raises NotThere."""
         place = self.place_of(name)
         if not os.path.lexists(place.directory):
             raise place.not_there(name)

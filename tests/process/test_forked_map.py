@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from support import children
 
-from ipcctl.process.share import shared
+from ipcctl.process.forked_map import forked_map
 
 BATCHES = [list(range(i, i + 10)) for i in range(0, 200, 10)]
 
@@ -21,7 +21,7 @@ def named(batch: list[int]) -> Iterator[tuple[int, int]]:
 
 
 def test_results_come_in_order_and_half_of_them_from_the_helper() -> None:
-    results = list(shared(BATCHES, named))
+    results = list(forked_map(BATCHES, named))
     assert [number for number, _ in results] == list(range(200))
     workers = [pid for _, pid in results]
     assert workers[:10] == [os.getpid()] * 10
@@ -30,12 +30,12 @@ def test_results_come_in_order_and_half_of_them_from_the_helper() -> None:
 
 
 def test_text_that_is_not_utf8_passes() -> None:
-    assert list(shared([["a"], ["\udcff\n"]], list)) == ["a", "\udcff\n"]
+    assert list(forked_map([["a"], ["\udcff\n"]], list)) == ["a", "\udcff\n"]
 
 
 def test_more_than_a_pipe_holds_passes() -> None:
     long = "x" * (3 << 20)
-    assert list(shared([["a"], [long], ["b"], [long]], list)) == ["a", long, "b", long]
+    assert list(forked_map([["a"], [long], ["b"], [long]], list)) == ["a", long, "b", long]
 
 
 @pytest.mark.parametrize("dies_at", [0, 50, 190])
@@ -47,7 +47,7 @@ def test_what_a_dead_helper_did_not_do_is_done_without_it(dies_at: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return batch
 
-    assert list(shared(BATCHES, deadly)) == list(range(200))
+    assert list(forked_map(BATCHES, deadly)) == list(range(200))
 
 
 def test_what_goes_wrong_in_the_helper_alone_is_done_without_it() -> None:
@@ -57,11 +57,11 @@ def test_what_goes_wrong_in_the_helper_alone_is_done_without_it() -> None:
         assert os.getpid() == me
         return batch
 
-    assert list(shared(BATCHES, fails_elsewhere)) == list(range(200))
+    assert list(forked_map(BATCHES, fails_elsewhere)) == list(range(200))
 
 
 def test_closing_early_ends_the_helper() -> None:
-    results = shared(BATCHES, named)
+    results = forked_map(BATCHES, named)
     assert next(results) == (0, os.getpid())
     assert len(children()) == 1
     results.close()
@@ -73,4 +73,4 @@ def test_without_a_fork_it_is_done_alone(monkeypatch: pytest.MonkeyPatch) -> Non
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     monkeypatch.setattr(os, "fork", at_the_limit)
-    assert {pid for _, pid in shared(BATCHES, named)} == {os.getpid()}
+    assert {pid for _, pid in forked_map(BATCHES, named)} == {os.getpid()}

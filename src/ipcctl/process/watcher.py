@@ -9,8 +9,8 @@ So where nothing was started nothing is read, and where something was, the cost 
 processes on the machine. A look everywhere now and then finds what came out of turn. Looks are spaced by what they
 cost: together they take one and a half percent of a processor at most.
 
-What lives between two looks is never met. A process whose parent was such a one has an unknown parent, and one that
-is waited for without having been met is counted as unseen.
+What lives between two looks is never met. If its parent was never seen, a process's parent is unknown; one that is
+waited for without having been met is counted as unseen.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import IpcctlError
 from .descendant import Descendant
-from .newest import NewestPid
+from .pid_counter import PidCounter
 from .procfs import Stat, pids, read, stat_of
 from .signals import FORWARDED, Signals, signal_descriptor
 
@@ -41,10 +41,10 @@ SPARE_DESCRIPTORS = 64  # left free for everything else
 FIRST_LOOK_AGAIN_S = 0.004  # after a fork the exec mostly comes within milliseconds
 YOUNG_S = 0.2
 
-Hears = Callable[[Descendant], None]
+Callback = Callable[[Descendant], None]
 
 
-class Watch(Signals):
+class Watcher(Signals):
     """Signals, and the descendants of a command, to be waited for at once. This process must be a child subreaper.
 
     `on_orphan` hears of each that is seen to run with its parent gone; `on_gone` of each whose record went, `exited`
@@ -52,12 +52,12 @@ class Watch(Signals):
     """
 
     def __init__(
-        self, on_orphan: Hears, on_gone: Hears, spared: Collection[int] = (), wanted: Iterable[int] = FORWARDED
+        self, on_orphan: Callback, on_gone: Callback, inherited: Collection[int] = (), wanted: Iterable[int] = FORWARDED
     ) -> None:
         super().__init__(wanted)
         self.on_orphan = on_orphan
         self.on_gone = on_gone
-        self.spared = spared
+        self.inherited = inherited
         self.pid = os.getpid()
         self.root: Descendant | None = None  # the command
         self.known: dict[int, Descendant] = {}
@@ -69,7 +69,7 @@ class Watch(Signals):
         self._young: list[Descendant] = []
         self._next_look = self._next_everywhere = self._earliest = float("inf")
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Watcher:
         if os.readlink("/proc/self") != str(self.pid):
             remedy = "mount it there: mount -t proc proc /proc, or unshare --mount-proc"
             raise IpcctlError(f"/proc is that of another PID namespace, and shows none of the command's; {remedy}")
@@ -77,8 +77,8 @@ class Watch(Signals):
         descriptor = signal_descriptor(self.waited_for)
         self._epoll.register(descriptor, select.EPOLLIN)
         self._signals = descriptor
-        self._newest = NewestPid()
-        self._highest_handle = handles_up_to()
+        self._newest = PidCounter()
+        self._highest_pidfd = highest_pidfd()
         super().__enter__()
         return self
 
@@ -120,7 +120,7 @@ class Watch(Signals):
         """This process has waited for a child: the command, or one that it adopted."""
         found = self.known.get(pid)
         if found is None:
-            self.unseen += pid not in self.spared
+            self.unseen += pid not in self.inherited
             return
         found.wait_status, found.usage = wait_status, usage
         self._take_events(0)  # in the order in which they happened: whether it ended before its parent did
@@ -131,7 +131,7 @@ class Watch(Signals):
         """Meet what was started since the last look, and see who is gone whose going makes no event."""
         before = time.thread_time()
         now = time.monotonic()
-        new = self._newest.since()
+        new = self._newest.new_pids()
         if new or everywhere or not self._counts:
             everywhere = everywhere or not self._counts or now >= self._next_everywhere
             self._meet(pids() if everywhere else new)
@@ -174,7 +174,7 @@ class Watch(Signals):
     def _meet_one(self, stat: Stat) -> bool:
         """Keep it, if it is a descendant; returns whether it is settled what it is."""
         if stat.ppid == self.pid:
-            if stat.pid in self.spared or stat.state in "ZX":  # the zombie is about to be waited for, by us
+            if stat.pid in self.inherited or stat.state in "ZX":  # the zombie is about to be waited for, by us
                 return True
             parent = None
         elif (parent := self.known.get(stat.ppid)) is None:
@@ -210,7 +210,7 @@ class Watch(Signals):
             handle = os.pidfd_open(pid)
         except OSError:  # gone; or a thread; or none to be had (an old kernel, a seccomp profile, a limit)
             return None
-        if handle > self._highest_handle:
+        if handle > self._highest_pidfd:
             os.close(handle)
             return None
         return handle
@@ -307,7 +307,7 @@ def is_process(pid: int) -> bool:
     return f"\nTgid:\t{pid}\n".encode() in raw
 
 
-def handles_up_to() -> int:
+def highest_pidfd() -> int:
     """The highest descriptor that is used for a pidfd."""
     import resource
 

@@ -6,14 +6,13 @@
         if pid == 0:
             with ending_child():        # the child's part; it never comes out of this block
                 ...
-        stage.took_part(pid, "child")
+        stage.record_process(pid, "child")
         ...
         return Evidence(expected="Z", observed=state_of(pid))
 
-Processes that are relatives meet in three ways, none of which is sleeping for a while:
+Processes that are relatives meet in three ways, none of which is sleeping for a while: by a channel, at a barrier (see
+channels.py), or so:
 
-    line = stage.line()     line.tell(value) ──pipe──► line.hear()
-    gate = stage.gate()     gate.open()      ──pipe──► gate.wait()      (in state S until then)
     stop_here()             the child stops itself; wait_until_stopped(pid), look at it, go_on(pid)
 
 A check that takes too long fails; whatever it left behind is ended before the next begins.
@@ -23,40 +22,35 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
-import select
 import signal
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ..errors import LIMITS, NO_ROOM, CannotStart, Interrupted
-from ..process.outcome import decode, wait_status_of
 from ..process.prctl import set_child_subreaper
 from ..process.procfs import children_of, stat_of
 from ..process.signals import ENDING, Signals
-from ..process.stop import kill_descendants
+from ..process.terminate import kill_descendants
 from ..process.tree import children_of_ours, has_children
-from ..report.report import Check, Column, Event, Report, Row, tally
+from ..process.wait_status import decode, wait_status_of
+from ..report.model import Check, Column, Event, Report, Row, tally
+from . import deadline
+from .channels import CHILD_FAILED, Barrier, Channel
 from .columns import PROCESS_COLUMNS
+from .deadline import TooLong
 
 if TYPE_CHECKING:
     import subprocess
     from multiprocessing.process import BaseProcess
 
-DEADLINE_S = 20.0  # a check takes milliseconds; only a machine in great need takes seconds
 INSIST_S = 1.0  # how long an interrupted check has until it is interrupted again
-CHILD_FAILED = 70  # EX_SOFTWARE of sysexits(3): the exit status of a child whose part went wrong
 
 
 class Skip(Exception):
     """The check cannot be made on this machine; the message says why."""
-
-
-class TooLong(Exception):
-    """The check did not come to its end within its deadline."""
 
 
 class Evidence:
@@ -94,9 +88,9 @@ class Demonstration:
 
     def run(self, **options: Any) -> Report:
         """Perform the checks and report. This process becomes a child subreaper while they run."""
-        spared = children_of_ours()
-        with ending_what_was_started(spared), Reserve() as reserve:
-            stage = Stage(options, spared, reserve)
+        inherited = children_of_ours()
+        with ending_what_was_started(inherited), Reserve() as reserve:
+            stage = Stage(options, inherited, reserve)
             found = [stage.perform(*each) for each in self.checks]
         counts = tally(found)
         summary: Row = {**counts, "wall_s": round(stage.elapsed_ms() / 1000, 6)}
@@ -111,9 +105,9 @@ class Stage:
     `spared` are children that this process had before: no check's, and left alone.
     """
 
-    def __init__(self, options: dict[str, Any], spared: Collection[int], reserve: Reserve) -> None:
+    def __init__(self, options: dict[str, Any], inherited: Collection[int], reserve: Reserve) -> None:
         self.options = options
-        self.spared = spared
+        self.inherited = inherited
         self._reserve = reserve
         self.rows: list[Row] = []
         self.results: list[Row] = []  # the rows of a concept with columns of its own
@@ -138,14 +132,14 @@ class Stage:
         self._check = id
         self.event(self.pid, "check", id)
         try:
-            with deadline(DEADLINE_S):
+            with deadline.deadline(deadline.LIMIT_S):
                 found = function(self)
             status = "held" if found.held else "failed"
             return Check(id, statement, text(found.expected), text(found.observed), status, found.reason)  # type: ignore[arg-type]
         except TooLong:
-            return Check(id, statement, "an end", "none", "failed", f"not done after {DEADLINE_S:g} s")
+            return Check(id, statement, "an end", "none", "failed", f"not done after {deadline.LIMIT_S:g} s")
         except Exception as error:
-            return told(error, id, statement)
+            return as_check(error, id, statement)
         finally:
             if os.getpid() != self.pid:  # a child that came out of its part must not go on as a second parent
                 os._exit(CHILD_FAILED)
@@ -156,16 +150,16 @@ class Stage:
         with contextlib.suppress(BrokenPipeError):  # what was still to be written to one that has ended
             self._closing.close()
         with self._reserve.given_out():
-            sweep(self.spared)
+            sweep(self.inherited)
 
     def more_time(self, extra_s: float = 0.0) -> None:
         """The check made progress: its deadline begins anew; what it does next takes so long by itself."""
         if not signal.getitimer(signal.ITIMER_REAL)[1]:  # an interval: see ending_what_was_started
-            signal.setitimer(signal.ITIMER_REAL, DEADLINE_S + extra_s)
+            signal.setitimer(signal.ITIMER_REAL, deadline.LIMIT_S + extra_s)
 
     # --- who took part
 
-    def took_part(self, pid: int | None, role: str) -> None:
+    def record_process(self, pid: int | None, role: str) -> None:
         """Account for a process that was just started: a row of it, and an event."""
         assert pid is not None, "it was not started"
         stat = stat_of(pid)
@@ -220,13 +214,13 @@ class Stage:
 
     # --- what a check needs, closed when the check is over
 
-    def line(self) -> Line:
+    def channel(self) -> Channel:
         """A pipe on which relatives tell each other values."""
-        return self._closing.enter_context(Line())
+        return self._closing.enter_context(Channel())
 
-    def gate(self) -> Gate:
+    def barrier(self) -> Barrier:
         """A pipe at which a relative waits until it is opened."""
-        return self._closing.enter_context(Gate())
+        return self._closing.enter_context(Barrier())
 
     def closing(self, descriptor: int) -> None:
         """Close a descriptor when the check is over."""
@@ -246,7 +240,7 @@ class Stage:
         program = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
         self._closing.enter_context(program)  # closes its pipes, and waits for it …
         self._closing.callback(program.kill)  # … before which it is killed, if it still runs then
-        self.took_part(program.pid, role)
+        self.record_process(program.pid, role)
         return program
 
     def ran(self, program: subprocess.Popen[str]) -> tuple[int, str, str]:
@@ -259,7 +253,7 @@ class Stage:
         return wait_status, out, err
 
 
-def told(error: Exception, id: str, statement: str) -> Check:
+def as_check(error: Exception, id: str, statement: str) -> Check:
     """What an error in a check comes to: skipped where the machine does not let us make it, else failed."""
     if isinstance(error, Skip):
         return Check(id, statement, "", "", "skipped", str(error))
@@ -274,99 +268,6 @@ def told(error: Exception, id: str, statement: str) -> Check:
 def text(value: object) -> str:
     """Evidence as text."""
     return value if isinstance(value, str) else repr(value)
-
-
-PipeT = TypeVar("PipeT", bound="Pipe")
-
-
-class Pipe:
-    """pipe(2) between relatives, with a reading and a writing end.
-
-    A process that reads lets go of its own writing end first: so it sees the end of file when the others have ended,
-    and does not wait for itself.
-    """
-
-    def __init__(self) -> None:
-        self.reading, self.writing = os.pipe()
-        self._open = {self.reading, self.writing}
-
-    def __enter__(self: PipeT) -> PipeT:
-        return self
-
-    def __exit__(self, *what_happened: object) -> None:
-        for each in tuple(self._open):
-            self._let_go(each)
-
-    def _let_go(self, end: int) -> None:
-        if end in self._open:
-            self._open.remove(end)
-            os.close(end)
-
-
-class Line(Pipe):
-    """A pipe on which values are told: by any of the relatives, to one."""
-
-    def tell(self, value: object) -> None:
-        """Send a value to whoever hears."""
-        tell(self.writing, value)
-
-    def hear(self) -> Any:
-        """The next value. Raises EOFError when nobody is left who could tell one."""
-        self._let_go(self.writing)
-        return hear(self.reading)
-
-    def hear_all(self) -> list[Any]:
-        """Every value, until nobody is left who could tell one."""
-        values = []
-        with contextlib.suppress(EOFError):
-            while True:
-                values.append(self.hear())
-        return values
-
-
-class Gate(Pipe):
-    """An empty pipe: who reads it waits until another writes to it, or until nobody is left who could."""
-
-    def open(self) -> None:
-        """Let one process through."""
-        os.write(self.writing, b"!")
-
-    def wait(self) -> None:
-        """Wait until it is opened, asleep: the process is in state S."""
-        self._let_go(self.writing)
-        os.read(self.reading, 1)
-
-    def is_open(self) -> bool:
-        """Whether wait() would return at once."""
-        self._let_go(self.writing)
-        return bool(select.select([self.reading], [], [], 0)[0])
-
-
-@contextlib.contextmanager
-def ending_child(status: int = 0) -> Iterator[None]:
-    """The part of a forked child: it ends with os._exit here, whatever happens inside.
-
-    Otherwise a child that raises would go on as a second parent: through its parent's finally blocks, and its report.
-    """
-    try:
-        yield
-    except BaseException:
-        status = CHILD_FAILED  # seen by the parent in the wait status
-    finally:
-        os._exit(status)
-
-
-def tell(pipe: int, value: object) -> None:
-    """From a child: send a value to whoever reads the pipe."""
-    os.write(pipe, pickle.dumps(value))
-
-
-def hear(pipe: int, timeout_s: float | None = None) -> Any:
-    """The value that a child told. Raises EOFError when it ended without telling, TooLong when it does neither."""
-    if not select.select([pipe], [], [], DEADLINE_S if timeout_s is None else timeout_s)[0]:
-        raise TooLong
-    with open(pipe, "rb", buffering=0, closefd=False) as stream:
-        return pickle.load(stream)  # from our own child, over a pipe that only we two hold
 
 
 def state_of(pid: int | None) -> str:
@@ -407,7 +308,7 @@ def wait_for_state(pid: int, states: str, timeout_s: float | None = None) -> str
 
     Between two looks the processor is given to whoever wants it. Raises TooLong.
     """
-    end = time.monotonic() + (DEADLINE_S if timeout_s is None else timeout_s)
+    end = time.monotonic() + (deadline.LIMIT_S if timeout_s is None else timeout_s)
     while time.monotonic() < end:
         state = state_of(pid)
         if state in states.split():
@@ -420,27 +321,11 @@ def wait_until_it_ran(pid: int, seconds: float, timeout_s: float | None = None) 
     """Return once a process has been on a processor for so long from now. Raises TooLong."""
     clock = ~pid << 3 | 2  # clock_getcpuclockid(3) of another process, which Python's time module has not
     enough = time.clock_gettime(clock) + seconds
-    end = time.monotonic() + (DEADLINE_S if timeout_s is None else timeout_s)
+    end = time.monotonic() + (deadline.LIMIT_S if timeout_s is None else timeout_s)
     while time.clock_gettime(clock) < enough:
         if time.monotonic() > end:
             raise TooLong
         os.sched_yield()
-
-
-@contextlib.contextmanager
-def deadline(seconds: float) -> Iterator[None]:
-    """Raise TooLong in the block when it takes longer (setitimer(2); a forked child does not inherit the timer)."""
-
-    def raise_too_long(number: int, frame: FrameType | None) -> None:
-        raise TooLong
-
-    before = signal.signal(signal.SIGALRM, raise_too_long)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 class Reserve:
@@ -474,7 +359,7 @@ class Reserve:
 
 
 @contextlib.contextmanager
-def ending_what_was_started(spared: Collection[int] = ()) -> Iterator[None]:
+def ending_what_was_started(inherited: Collection[int] = ()) -> Iterator[None]:
     """However the block ends, by a signal too, no process that it started is left.
 
     A signal that asks to end raises Interrupted here; in a child that inherited the handler it ends the child. Where a
@@ -511,7 +396,7 @@ def ending_what_was_started(spared: Collection[int] = ()) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, at_alarm)
-        sweep(spared)
+        sweep(inherited)
         for each, old in replaced.items():
             signal.signal(each, old)
         set_child_subreaper(False)
@@ -521,20 +406,37 @@ def say_nothing(unraisable: object) -> None:
     """Once we were asked to end: an object that was only half made then need not complain (sys.unraisablehook)."""
 
 
-def sweep(spared: Collection[int] = ()) -> None:
+def sweep(inherited: Collection[int] = ()) -> None:
     """Kill and reap whatever this process has started and not waited for."""
-    if not spared and not has_children():
+    if not inherited and not has_children():
         return  # nothing is left, as it should be
-    if reap_all(spared):
+    if reap_all(inherited):
         with Signals(()) as signals:
-            kill_descendants(signals, lambda: reap_all(spared), spared)
+            kill_descendants(signals, lambda: reap_all(inherited), inherited)
 
 
-def reap_all(spared: Collection[int] = ()) -> bool:
+def reap_all(inherited: Collection[int] = ()) -> bool:
     """Collect every child that has ended; False when there is none any more, but for the spared.
 
     The spared are not waited for either: so long as they are not, nobody else is given their PIDs.
     """
-    left = [pid for pid in children_of(os.getpid()) if pid not in spared]
+    left = [pid for pid in children_of(os.getpid()) if pid not in inherited]
     ended = [pid for pid in left if os.waitpid(pid, os.WNOHANG)[0]]
     return len(ended) < len(left)
+
+
+def hold(stage: Stage, what: str) -> None:
+    """For --hold: say at once what there is to see, and wait until the time is over or a signal asks to end."""
+    seconds = stage.options.get("hold_s")
+    if not seconds:
+        return
+    stage.options["say"](f"{what}; held for {seconds:g} s, Ctrl-C ends it")
+    signal.setitimer(signal.ITIMER_REAL, 0)  # no check of its own takes so long
+    asked = None
+    with Signals(ENDING) as signals:
+        end = time.monotonic() + seconds
+        while asked is None and (info := signals.wait(end)):  # a child that ends is no reason to end
+            asked = info.si_signo if info.si_signo in ENDING else None
+    if asked is not None:
+        signal.raise_signal(asked)  # now by the stage's handler, which ends what was started
+    stage.more_time()

@@ -37,7 +37,7 @@ class Listed(Source):
         return self.left.pop() if self.left else None
 
 
-class Stream(Source):
+class LineReader(Source):
     """The lines of a file, a pipe or a terminal; with `separator` NUL, what stands between the NULs.
 
     The end of the last may lack its separator. Never more is held than a chunk, and the line that it breaks off in.
@@ -82,12 +82,12 @@ class Stream(Source):
             self.total = self._count
 
 
-def opened(path: str | None, separator: bytes) -> Stream:
+def opened(path: str | None, separator: bytes) -> LineReader:
     """The arguments in a file, or of standard input. Raises BadInput."""
     if path is None or path == "-":
-        return Stream(0, "standard input", separator)
+        return LineReader(0, "standard input", separator)
     try:
-        return Stream(os.open(path, os.O_RDONLY | os.O_CLOEXEC), path, separator)
+        return LineReader(os.open(path, os.O_RDONLY | os.O_CLOEXEC), path, separator)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise BadInput(f"cannot read arguments from {path!r}: {why}; give -a a file that is there") from None

@@ -1,6 +1,6 @@
-"""A bell that wakes whoever waits, and locks that the kernel gives back: both are one file, and outlast kill -9.
+"""A lock file: locks that the kernel gives back, and a notification that wakes those who wait; both outlast kill -9.
 
-    byte 0        locked by whoever changes the thing, for that moment; the others wait in the kernel, in turn
+    byte 0        locked by whoever changes the queue, for that moment; the others wait in the kernel, in turn
     byte 1, 2, …  each locked by a holder, for as long as it lives
 
     put: … commit ─► write to the file ──┐ inotify(7)
@@ -24,7 +24,7 @@ LAST = struct.Struct("<q")  # at the file's beginning
 CHANGE = 0  # the byte locked for a change
 
 
-class Bell:
+class LockFile:
     """The file, open. Raises OSError."""
 
     def __init__(self, path: str) -> None:
@@ -35,7 +35,7 @@ class Bell:
         """Close it: its locks end, and those who wait are woken."""
         os.close(self.descriptor)
 
-    def ring(self, last: int | None = None) -> None:
+    def notify(self, last: int | None = None) -> None:
         """Wake everyone who waits; `last` is kept, for what was committed is to be at least that far ever after."""
         if last is None:
             os.pwrite(self.descriptor, b"!", LAST.size)
@@ -43,7 +43,7 @@ class Bell:
             os.pwrite(self.descriptor, LAST.pack(last), 0)
 
     def last(self) -> int:
-        """What it was last rung with."""
+        """Return what `notify` was last given."""
         raw = os.pread(self.descriptor, LAST.size, 0)
         return int(LAST.unpack(raw)[0]) if len(raw) == LAST.size else 0
 
@@ -57,7 +57,7 @@ class Bell:
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
-        """Be the only one who changes the thing; waits for those who came before."""
+        """Be the only one who changes the queue; waits for those who came before."""
         self._set(fcntl.F_OFD_SETLKW, fcntl.F_WRLCK, CHANGE)
         try:
             yield
@@ -78,14 +78,14 @@ class Bell:
         fcntl.fcntl(self.descriptor, command, struct.pack(FLOCK, kind, os.SEEK_SET, byte, 1, 0))
 
 
-def make_bell(path: str) -> None:
-    """A new bell in that place. Raises OSError."""
+def make_lockfile(path: str) -> None:
+    """Make a new lock file in that place. Raises OSError."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         os.fchmod(descriptor, 0o600)
-        os.write(descriptor, LAST.pack(0) + b"!")  # room for all that rings: later the disk may be full
+        os.write(descriptor, LAST.pack(0) + b"!")  # room for every notification: later the disk may be full
     except BaseException:
         os.unlink(path)
         raise

@@ -1,6 +1,6 @@
 """Putting and getting with waiting: for room, and for messages.
 
-    look ─► nothing ─► watch ─► look once more ─► nothing ─► wait in poll(2) until the bell rings ─► look …
+    look ─► nothing ─► watch ─► look once more ─► nothing ─► wait in poll(2) until somebody notifies ─► look …
 
 What happens between a look and the wait is heard by the watch, so no change is ever missed; who waits sleeps.
 """
@@ -11,7 +11,7 @@ import select
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from ...errors import NO, TIMED_OUT, IpcctlError
+from ...errors import EXIT_FALSE, EXIT_TIMED_OUT, IpcctlError
 from .message import Taken
 from .queue import Queue
 
@@ -22,13 +22,13 @@ Wait = Callable[[Sequence[int], "float | None"], object]  # for descriptors, unt
 class NoRoom(IpcctlError):
     """The queue is full, and it was not to be waited for."""
 
-    status = NO
+    status = EXIT_FALSE
 
 
-class TooLate(IpcctlError):
-    """It was waited for long enough."""
+class WaitTimedOut(IpcctlError):
+    """Timed out waiting for room or for a message."""
 
-    status = TIMED_OUT
+    status = EXIT_TIMED_OUT
 
 
 def poll(descriptors: Sequence[int], deadline: float | None) -> None:
@@ -42,16 +42,16 @@ def poll(descriptors: Sequence[int], deadline: float | None) -> None:
 def wait_for_change(queue: Queue, wait: Wait, deadline: float | None) -> bool:
     """Wait until the queue may be another than at the last look; False when `deadline` has come."""
     if queue.watch():
-        queue.heard()
+        queue.clear_wakeups()
         return True  # what happened before this was not heard: look once more
     if deadline is not None and time.monotonic() >= deadline:
         return False
-    wait([queue.ear], min(filter(None, (deadline, queue.next_end)), default=None))
-    queue.heard()
+    wait([queue.wakeup_fd], min(filter(None, (deadline, queue.next_end)), default=None))
+    queue.clear_wakeups()
     return True
 
 
-class Putter:
+class Producer:
     """Puts messages into a queue, and waits for room where it has a bound. `count` is how many are in.
 
     timeout_s: wait so long each time there is no room; 0 does not wait.
@@ -79,10 +79,10 @@ class Putter:
         deadline = None if self.timeout_s is None else time.monotonic() + self.timeout_s
         while not self.queue.has_room():
             if not wait_for_change(self.queue, self.wait, deadline):
-                raise TooLate(f"queue {self.queue.name!r} was full for {self.timeout_s:g} s")
+                raise WaitTimedOut(f"queue {self.queue.name!r} was full for {self.timeout_s:g} s")
 
 
-class Getter:
+class Consumer:
     """Takes messages from a queue, and waits for them. `count` is how many were taken.
 
     most: so many, None for any number. timeout_s: wait so long each time there is none; 0 does not wait.
@@ -109,7 +109,7 @@ class Getter:
         deadline = None if self.timeout_s is None else time.monotonic() + self.timeout_s
         while not self.queue.is_over():
             if not wait_for_change(self.queue, poll, deadline):
-                raise TooLate(f"no message came into queue {self.queue.name!r} for {self.timeout_s:g} s")
+                raise WaitTimedOut(f"no message came into queue {self.queue.name!r} for {self.timeout_s:g} s")
             if self.queue.has_waiting():
                 return True
         return False

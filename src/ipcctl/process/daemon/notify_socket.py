@@ -14,14 +14,14 @@ import secrets
 import socket
 import struct
 
-from .procfs import stat_of
+from ..procfs import stat_of
 
 MOST_BYTES = 65536
 MOST_DESCRIPTORS = 16
 CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 
-class ReadySocket:
+class NotifySocket:
     """What a daemon of user `uid` has said so far: whether it is `ready`, and its last `message` (STATUS=)."""
 
     def __init__(self, uid: int) -> None:

@@ -23,13 +23,13 @@ import signal
 import time
 from typing import TYPE_CHECKING, NoReturn
 
-from ..errors import FAILED, LIMITS, NO, TIMED_OUT, BadInput, IpcctlError
-from .become import EXEC, Account, Plan, become, tell
-from .procfs import Stat, stat_of
-from .window import Window
+from ...errors import EXIT_FALSE, EXIT_INTERNAL, EXIT_TIMED_OUT, LIMITS, BadInput, IpcctlError
+from ..procfs import Stat, stat_of
+from ..window import Window
+from .child import EXEC, Account, DaemonSpec, become, tell
 
 if TYPE_CHECKING:
-    from .ready import ReadySocket
+    from .notify_socket import NotifySocket
 
 NULL = "/dev/null"
 
@@ -49,8 +49,8 @@ class Launch:
     it was by then. `wait_status` is there when it had ended. Times in seconds.
     """
 
-    def __init__(self, plan: Plan, grace_s: float = 5.0) -> None:
-        self.plan = plan
+    def __init__(self, spec: DaemonSpec, grace_s: float = 5.0) -> None:
+        self.spec = spec
         self.grace_s = grace_s
         self.pid = 0
         self.record: Stat | None = None
@@ -62,7 +62,7 @@ class Launch:
         self._news = self._failure = self._leash = -1
 
     def start(
-        self, ready: ReadySocket | None = None, ready_within_s: float | None = None, alive_for_s: float | None = None
+        self, ready: NotifySocket | None = None, ready_within_s: float | None = None, alive_for_s: float | None = None
     ) -> None:
         """Start it, and return when it runs: or is ready, or has lived for so long, where that is asked for.
 
@@ -99,7 +99,7 @@ class Launch:
         self._first_child = os.fork()
         if self._first_child == 0:
             os.close(self._leash)  # or the pipe would never come to its end
-            first_child(self.plan, news, failure, leash)
+            first_child(self.spec, news, failure, leash)
         for each in (news, failure, leash):
             os.close(each)
         if self._hear():
@@ -129,12 +129,12 @@ class Launch:
             pass
         kind, _, message = told.decode("utf-8", "surrogateescape").partition("\n")
         if kind == EXEC:
-            from .spawn import cannot_start
+            from ..spawn import cannot_start
 
-            raise cannot_start(self.plan.argv[0], OSError(int(message), os.strerror(int(message))))
+            raise cannot_start(self.spec.argv[0], OSError(int(message), os.strerror(int(message))))
         raise DidNotStart(message, int(kind))
 
-    def _see_ready(self, window: Window, ready: ReadySocket, within_s: float | None) -> None:
+    def _see_ready(self, window: Window, ready: NotifySocket, within_s: float | None) -> None:
         deadline = None if within_s is None else self._begun + within_s
         session = self.record.session if self.record else 0
         while not ready.ready:
@@ -143,7 +143,7 @@ class Launch:
             ready.receive(session)
             if not found:
                 last = f"; its last word was {ready.message!r}" if ready.message else ""
-                raise DidNotStart(f"not ready within {within_s:g} s, so it was ended{last}", TIMED_OUT)
+                raise DidNotStart(f"not ready within {within_s:g} s, so it was ended{last}", EXIT_TIMED_OUT)
             if self._news in found and not ready.ready:
                 self._ended_early("before it was ready")
 
@@ -153,7 +153,7 @@ class Launch:
 
     def _ended_early(self, when: str) -> NoReturn:
         """Raise DidNotStart, with how it ended."""
-        from .outcome import decode
+        from ..wait_status import decode
 
         self._hear()
         if self.wait_status is None:
@@ -161,8 +161,8 @@ class Launch:
         code, name, _ = decode(self.wait_status)
         how = f"ended by {name}" if name else f"exited with {code}"
         hint = "; a command that goes to the background by itself must be told to stay" if code == 0 else ""
-        log = f"; it may say why in {self.plan.log!r}" if self.plan.log and code != 0 else ""
-        raise DidNotStart(f"{self.plan.argv[0]!r} {how} {when}{hint}{log}", NO)
+        log = f"; it may say why in {self.spec.log!r}" if self.spec.log and code != 0 else ""
+        raise DidNotStart(f"{self.spec.argv[0]!r} {how} {when}{hint}{log}", EXIT_FALSE)
 
     def _let_go(self) -> None:
         """Let the first child go, which is waited for."""
@@ -178,25 +178,25 @@ class Launch:
 
     def undo(self) -> None:
         """End the daemon and its session, and remove its pidfile."""
+        from ..session import Session, end_session
         from .pidfile import remove
-        from .session import Session, end_session
 
         self._let_go()
         if self.record is not None:
             end_session(Session(self.record), self.grace_s)
-        if self.plan.pidfile is not None:
+        if self.spec.pidfile is not None:
             with contextlib.suppress(IpcctlError):
-                remove(self.plan.pidfile, self.pid)
+                remove(self.spec.pidfile, self.pid)
 
 
-def first_child(plan: Plan, news: int, failure: int, leash: int) -> NoReturn:
+def first_child(spec: DaemonSpec, news: int, failure: int, leash: int) -> NoReturn:
     """Lead a new session, fork the daemon, and wait until it ends or `leash` comes to its end."""
     try:
         os.setsid()
         ended = ends_of_children()
         daemon = os.fork()
         if daemon == 0:
-            become(plan, failure)
+            become(spec, failure)
         os.close(failure)
         os.write(news, b"%d\n" % daemon)
         wait_status = None
@@ -209,7 +209,7 @@ def first_child(plan: Plan, news: int, failure: int, leash: int) -> NoReturn:
             select.select([leash], [], [])
             os.waitpid(daemon, 0)
     except OSError as error:
-        tell(failure, str(FAILED), LIMITS.get(error.errno or 0) or str(error.strerror))
+        tell(failure, str(EXIT_INTERNAL), LIMITS.get(error.errno or 0) or str(error.strerror))
     finally:
         os._exit(0)
 
@@ -226,7 +226,7 @@ def ends_of_children() -> int:
 
 def ended_with(pid: int) -> int | None:
     """The wait status of a child, which is not waited for yet; None while it lives."""
-    from .outcome import wait_status_of
+    from ..wait_status import wait_status_of
 
     found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     return None if found is None else wait_status_of(found)

@@ -7,7 +7,8 @@ import signal
 
 import pytest
 
-from ipcctl.process.outcome import decode, shell_status, signal_name
+from ipcctl.process.signals import signal_name
+from ipcctl.process.wait_status import decode, shell_status
 
 
 def wait_status_of(end: object) -> int:

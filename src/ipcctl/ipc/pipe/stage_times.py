@@ -36,7 +36,7 @@ READS, WRITES, SLEEPS, SELECTS, RUNS, UNKNOWN = "reads", "writes", "sleeps", "se
 CLEAR = 2 / 3  # a bottleneck is busy for that part of the time at least, and every other for no more than that of its
 
 
-class Flow:
+class StageTimes:
     """One stage: its links, and its time by what it spent it on. A link of None is ipcctl's own stdin or stdout.
 
     `starved_s` is None where it cannot be known whether the stage wants any of ipcctl's own stdin.
@@ -167,17 +167,17 @@ def activity(pid: int) -> str:
     return what if what == SLEEPS or (what, first) in ((READS, 0), (WRITES, 1)) else RUNS
 
 
-class Pressure(Periodic):
+class Sampler(Periodic):
     """Looks at the stages now and then."""
 
-    def __init__(self, flows: Sequence[Flow]) -> None:
-        self.flows = flows
+    def __init__(self, stages: Sequence[StageTimes]) -> None:
+        self.stages = stages
         self.began = self.due = time.monotonic()
         self._phase = 0.0
 
     def look(self, now: float) -> None:
         """Look at each, and name the next moment."""
-        for each in self.flows:
+        for each in self.stages:
             each.look()
         cost = time.monotonic() - now
         every = AT_FIRST_EVERY_S if now - self.began < AT_FIRST_S else EVERY_S
@@ -185,12 +185,12 @@ class Pressure(Periodic):
         self.due = now + max(every * (0.5 + self._phase), cost * SPACING)
 
 
-def bottleneck(flows: Sequence[Flow], wall_s: float) -> int | None:
+def bottleneck(stages: Sequence[StageTimes], wall_s: float) -> int | None:
     """The index of the stage that held the others up; None where there is no clear one."""
-    ranked = sorted(range(len(flows)), key=lambda i: flows[i].busy_s, reverse=True)
+    ranked = sorted(range(len(stages)), key=lambda i: stages[i].busy_s, reverse=True)
     if len(ranked) < 2:
         return None
-    most, next_most = (flows[i].busy_s for i in ranked[:2])
-    if flows[ranked[0]].starved_s is None:
+    most, next_most = (stages[i].busy_s for i in ranked[:2])
+    if stages[ranked[0]].starved_s is None:
         return None
     return ranked[0] if most >= CLEAR * wall_s and next_most <= CLEAR * most else None

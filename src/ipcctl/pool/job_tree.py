@@ -19,7 +19,7 @@ RTTIME = getattr(resource, "RLIMIT_RTTIME", 15)
 MARKED = 1 << 62  # microseconds
 
 
-class Marks:
+class RlimitTag:
     """Sets the mark that the next started process gets, where marks are wanted; taken off again at the end."""
 
     def __init__(self, wanted: bool) -> None:
@@ -57,8 +57,8 @@ def mark_of(pid: int) -> int | None:
     return None
 
 
-class Family:
-    """The processes of one job, for process/stop.py; `pid` is the job's own, None once it was waited for."""
+class JobTree:
+    """The processes of one job, for process/terminate.py; `pid` is the job's own, None once it was waited for."""
 
     def __init__(self, pid: int | None, mark: int | None) -> None:
         self.pid = pid
@@ -88,7 +88,7 @@ class Family:
         return found.ppid in parents or (found.ppid == os.getpid() and self.has_child(found.pid))
 
 
-class Kin:
+class ChildCounter:
     """How many children the main thread has, told by one read of a file kept open.
 
     Orphans that fall to this process are among them; what its other threads started is not, for each has a list.
@@ -101,7 +101,7 @@ class Kin:
         except OSError:  # a kernel that was not configured for it
             self._file = -1
 
-    def beside(self, known: int) -> bool:
+    def has_others(self, known: int) -> bool:
         """Whether there are others beside so many known ones; where nobody can tell, there may be."""
         if self._file < 0:
             return True

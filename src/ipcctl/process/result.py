@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import FAILED, HELD, SIGNALLED, TIMED_OUT
-from ..report.report import Column
+from ..errors import EXIT_INTERNAL, EXIT_OK, EXIT_TIMED_OUT
+from ..report.model import Column
+from .wait_status import decode, shell_status
 
 if TYPE_CHECKING:
     from resource import struct_rusage
@@ -39,7 +38,7 @@ OUTPUT_COLUMNS = (
 )
 
 
-class RunRecord:
+class RunResult:
     """One run of one command. Times in seconds; memory in KiB; what is not known is None.
 
     `status` is the exit status a shell would report: 128 + N when signal N ended it, 126 or 127 when it did not start.
@@ -66,7 +65,7 @@ class RunRecord:
         self.start_error: str | None = None
         self.stdout: str | None = None
         self.stderr: str | None = None
-        self.status = FAILED
+        self.status = EXIT_INTERNAL
 
     def ended(self, wait_status: int, usage: struct_rusage, wall_s: float, floor_kib: int) -> None:
         """Fill in what wait4(2) told.
@@ -75,7 +74,7 @@ class RunRecord:
         a figure at or below it says nothing of the command.
         """
         self.exit_code, self.signal, self.core_dumped = decode(wait_status)
-        self.status = TIMED_OUT if self.timed_out else shell_status(wait_status)
+        self.status = EXIT_TIMED_OUT if self.timed_out else shell_status(wait_status)
         self.wall_s = round(wall_s, 6)
         self.user_s, self.system_s = round(usage.ru_utime, 6), round(usage.ru_stime, 6)
         self.cpu_percent = round(100 * (usage.ru_utime + usage.ru_stime) / wall_s, 1) if wall_s > 0 else None
@@ -93,37 +92,4 @@ class RunRecord:
     @property
     def succeeded(self) -> bool:
         """Whether it ran and gave 0."""
-        return self.status == HELD
-
-
-def decode(wait_status: int) -> tuple[int | None, str | None, bool]:
-    """The exit code, the signal's name and whether a core was dumped, from a wait status (wait(2))."""
-    if os.WIFSIGNALED(wait_status):
-        return None, signal_name(os.WTERMSIG(wait_status)), os.WCOREDUMP(wait_status)
-    return os.WEXITSTATUS(wait_status), None, False
-
-
-def wait_status_of(seen: os.waitid_result) -> int:
-    """What waitid(2) told of a child that ended, as the wait status that waitpid(2) gives."""
-    if seen.si_code == os.CLD_EXITED:
-        return seen.si_status << 8
-    return seen.si_status | (0x80 if seen.si_code == os.CLD_DUMPED else 0)
-
-
-def shell_status(wait_status: int) -> int:
-    """The exit status that a shell reports for a wait status: the code, or 128 + the signal's number."""
-    if os.WIFSIGNALED(wait_status):
-        return SIGNALLED + os.WTERMSIG(wait_status)
-    return os.WEXITSTATUS(wait_status)
-
-
-def signal_name(number: int) -> str:
-    """SIGTERM for 15; a real-time signal is named from the nearer end of its range, as kill -l does."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        low = number - signal.SIGRTMIN
-        high = signal.SIGRTMAX - number
-        if low < 0:
-            return f"SIG{number}"
-        return f"SIGRTMIN+{low}" if low <= high else f"SIGRTMAX-{high}"
+        return self.status == EXIT_OK

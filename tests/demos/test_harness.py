@@ -10,9 +10,9 @@ from typing import Any
 # A demonstration of the checks that a test writes, in a process of its own: it becomes a subreaper and forks.
 PREAMBLE = """
 import json, os, signal, sys
-from ipcctl.demos import stage as stages
-from ipcctl.demos.stage import *
-from ipcctl.demos.stage import Line, Gate
+from ipcctl.demos import deadline
+from ipcctl.demos.harness import *
+from ipcctl.demos.channels import *
 from ipcctl.process.procfs import all_stats, children_of
 from ipcctl.process.tree import descendants
 demonstration = Demonstration("tried")
@@ -97,11 +97,11 @@ def test_a_child_that_fails_before_it_tells_is_not_waited_for() -> None:
     status, observed, _ = found("""
 @demonstration.check("tried.child", "child")
 def child(stage):
-    line = stage.line()
+    channel = stage.channel()
     if os.fork() == 0:
         with ending_child():
             raise ValueError("in the child")
-    return Evidence("never", line.hear())
+    return Evidence("never", channel.recv())
 """)
     assert (status, observed) == ("failed", "EOFError: Ran out of input")
 
@@ -113,7 +113,7 @@ def child(stage):
     pid = os.fork()
     if pid == 0:
         return Evidence("a second parent", "a second parent")
-    stage.took_part(pid, "child")
+    stage.record_process(pid, "child")
     return Evidence("70", str(os.waitstatus_to_exitcode(stage.wait(pid))))
 """)[:2] == ("held", "70")
 
@@ -121,7 +121,7 @@ def child(stage):
 LEAVES_MANY = """
 @demonstration.check("tried.leaves", "leaves a spinning, a stopped, a dead and a detached process, and fails")
 def leaves(stage):
-    line = stage.line()
+    channel = stage.channel()
     for kind in ("spins", "stopped", "dead", "detached"):
         if os.fork() == 0:
             with ending_child():
@@ -129,14 +129,14 @@ def leaves(stage):
                 if kind == "detached" and os.fork():
                     os._exit(0)
                 os.setsid()
-                line.tell(os.getpid())
+                channel.send(os.getpid())
                 if kind == "stopped":
                     stop_here()
                 while kind != "dead":
                     pass
-    pids = [line.hear() for _ in range(4)]
+    pids = [channel.recv() for _ in range(4)]
     program = stage.python("import signal; signal.pause()", "program")
-    gate = stage.gate()
+    barrier = stage.barrier()
     {end}
 """
 
@@ -168,7 +168,7 @@ def test_a_signal_in_a_check_ends_all_and_puts_everything_back() -> None:
         + """
 try:
     demonstration.run()
-except stages.Interrupted as asked:
+except Interrupted as asked:
     handlers = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)]
     print(asked.number, handlers == [signal.SIG_DFL] * 3, signal.getitimer(signal.ITIMER_REAL)[0], left())
     print(descriptors() == before)
@@ -195,7 +195,7 @@ def late(stage):
 
 try:
     demonstration.run()
-except stages.Interrupted as asked:
+except Interrupted as asked:
     print(asked.number)
 """)
     assert (done.stdout, done.stderr) == ("15\n", "")
@@ -214,7 +214,7 @@ def finalizer(stage):
 
 try:
     demonstration.run()
-except stages.Interrupted as asked:
+except Interrupted as asked:
     print(asked.number)
 """)
     assert (done.stdout, done.stderr) == ("15\n", "")
@@ -222,7 +222,7 @@ except stages.Interrupted as asked:
 
 def test_a_check_that_takes_too_long_fails() -> None:
     status, _, reason = found("""
-stages.DEADLINE_S = 0.1
+deadline.LIMIT_S = 0.1
 
 @demonstration.check("tried.long", "long")
 def long(stage):
@@ -237,7 +237,7 @@ def test_a_check_that_makes_progress_has_its_time_anew() -> None:
         found("""
 @demonstration.check("tried.progress", "progress")
 def progress(stage):
-    before = stages.DEADLINE_S / 4  # as if so much were left
+    before = deadline.LIMIT_S / 4  # as if so much were left
     signal.setitimer(signal.ITIMER_REAL, before)
     stage.more_time()
     return Evidence("more", "more" if signal.getitimer(signal.ITIMER_REAL)[0] > before else "no more")
@@ -248,7 +248,7 @@ def progress(stage):
 
 def test_a_state_that_does_not_come_is_given_up() -> None:
     status, _, reason = found("""
-stages.DEADLINE_S = 0.1
+deadline.LIMIT_S = 0.1
 
 @demonstration.check("tried.state", "state")
 def state(stage):
@@ -288,7 +288,7 @@ def rows(stage):
         if pid == 0:
             with ending_child():
                 part()
-        stage.took_part(pid, "child")
+        stage.record_process(pid, "child")
         stage.event(pid, "seen", "by its parent")
         pids.append(pid)
     return Evidence("[768, 9]", str([stage.wait(pid) for pid in pids]))
@@ -303,9 +303,9 @@ def rows(stage):
 
 def test_the_newest_process_of_a_pid_is_the_one_meant() -> None:
     done = python("""
-stage = stages.Stage({}, (), stages.Reserve())
-stage.took_part(os.getpid(), "first")
-stage.took_part(os.getpid(), "second")
+stage = Stage({}, (), Reserve())
+stage.record_process(os.getpid(), "first")
+stage.record_process(os.getpid(), "second")
 stage.ended(os.getpid(), 0)
 print([row["exit_code"] for row in stage.rows], stage.events[-1].role)
 """)
@@ -366,17 +366,17 @@ def test_a_gate_lets_one_through_at_a_time_and_all_when_its_keeper_is_gone() -> 
     assert (
         found("""
 @demonstration.check("tried.gate", "gate")
-def gate(stage):
-    with Gate() as gate:
+def barrier(stage):
+    with Barrier() as barrier:
         pids = []
         for _ in range(3):
             pids.append(os.fork())
             if pids[-1] == 0:
                 with ending_child():
-                    gate.wait()
+                    barrier.wait()
         for pid in pids:
             wait_for_state(pid, "S")
-        gate.open()
+        barrier.open()
         first, _ = os.wait()
         others = [state_of(pid) for pid in pids if pid != first]
     after = sorted(os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(2))
@@ -391,12 +391,12 @@ def test_a_line_brings_every_value_in_order() -> None:
         found("""
 @demonstration.check("tried.line", "line")
 def line(stage):
-    line = stage.line()
+    channel = stage.channel()
     if os.fork() == 0:
         with ending_child():
             for value in (1, "two", (3, None)):
-                line.tell(value)
-    return Evidence([1, "two", (3, None)], line.hear_all())
+                channel.send(value)
+    return Evidence([1, "two", (3, None)], channel.recv_all())
 """)[0]
         == "held"
     )

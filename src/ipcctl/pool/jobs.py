@@ -6,13 +6,13 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from .arguments import Listed, Source
 from .job import Job
-from .source import Listed, Source
 
 Arguments = tuple[str, ...]
 
 
-class Feed:
+class JobSource:
     """Takes jobs from a source. `done` counts the jobs that are not to be run again, by their arguments."""
 
     def __init__(self, source: Source, per_job: int = 1, unique: bool = False) -> None:
@@ -73,7 +73,7 @@ class Feed:
         return True
 
 
-class Known(Feed):
+class FailedJobs(JobSource):
     """Jobs that are known already, with their numbers."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:

@@ -9,15 +9,15 @@ from ..process.procfs import read
 LOOK_EVERY_S = 0.5
 
 
-class Gate:
+class Throttle:
     """most_load: start none while the load average of the last minute is above. least_free: while fewer bytes are."""
 
     def __init__(self, most_load: float | None = None, least_free: int | None = None) -> None:
         self.most_load = most_load
         self.least_free = least_free
-        self.ever_shuts = most_load is not None or least_free is not None
+        self.enabled = most_load is not None or least_free is not None
 
-    def shut(self) -> str | None:
+    def reason_to_wait(self) -> str | None:
         """Why no job is to be started now; None where one may."""
         if self.most_load is not None and (load := os.getloadavg()[0]) > self.most_load:
             return f"the load is {load:.2f}, above --max-load {self.most_load:g}"

@@ -1,6 +1,6 @@
 """The daemon's own part of its start: from the second fork to exec.  See daemon(7), execve(2).
 
-Whatever fails here is told on a pipe that is closed on exec: its end without a word says that exec succeeded.
+Errors go through a close-on-exec pipe; end of file without data means that exec succeeded.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import signal
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
-from ..errors import FAILED, LIMITS, BadInput, IpcctlError
-from .procfs import status_of
-from .spawn import candidates, execute
+from ...errors import EXIT_INTERNAL, LIMITS, BadInput, IpcctlError
+from ..procfs import status_of
+from ..spawn import candidates, execute
 
 EXEC = "exec"  # what is told instead of a status when it is exec that failed
 
@@ -28,7 +28,7 @@ class Account:
         self.groups = groups
 
 
-class Plan:
+class DaemonSpec:
     """What the daemon is to be. `streams` are our descriptors for its stdin, stdout and stderr.
 
     Paths are the caller's: they are looked up from its working directory. `umask` and `account` None: as they are.
@@ -68,17 +68,17 @@ def absolute(paths: Sequence[str]) -> list[str]:
     return found
 
 
-def become(plan: Plan, failure: int) -> NoReturn:
+def become(spec: DaemonSpec, failure: int) -> NoReturn:
     """In the second child: become what is planned. Never returns; `failure` is the pipe to tell on."""
     try:
-        prepare(plan, failure)
-        tell(failure, EXEC, str(execute(plan.programs, plan.argv, plan.environment)))
+        prepare(spec, failure)
+        tell(failure, EXEC, str(execute(spec.programs, spec.argv, spec.environment)))
     except IpcctlError as error:
         tell(failure, str(error.status), str(error))
     except Exception as error:
-        tell(failure, str(FAILED), f"cannot start {plan.argv[0]!r}: {type(error).__name__}: {error}")
+        tell(failure, str(EXIT_INTERNAL), f"cannot start {spec.argv[0]!r}: {type(error).__name__}: {error}")
     finally:
-        os._exit(FAILED)
+        os._exit(EXIT_INTERNAL)
 
 
 def tell(failure: int, kind: str, message: str) -> None:
@@ -86,23 +86,23 @@ def tell(failure: int, kind: str, message: str) -> None:
     os.write(failure, f"{kind}\n{message}".encode("utf-8", "surrogateescape"))
 
 
-def prepare(plan: Plan, failure: int) -> None:
+def prepare(spec: DaemonSpec, failure: int) -> None:
     """Take on all that the daemon is to have, up to exec."""
-    for number, ours in enumerate(plan.streams):
+    for number, ours in enumerate(spec.streams):
         os.dup2(ours, number)
     close_all_but(failure)
-    if plan.pidfile is not None:
+    if spec.pidfile is not None:
         from .pidfile import claim
 
-        claim(plan.pidfile)
-    if plan.umask is not None:
-        os.umask(plan.umask)
-    if plan.account is not None:
-        become_user(plan.account)
+        claim(spec.pidfile)
+    if spec.umask is not None:
+        os.umask(spec.umask)
+    if spec.account is not None:
+        become_user(spec.account)
     try:
-        os.chdir(plan.directory)
+        os.chdir(spec.directory)
     except OSError as error:
-        why = f"cannot enter {plan.directory!r}: {error.strerror}"
+        why = f"cannot enter {spec.directory!r}: {error.strerror}"
         raise BadInput(f"{why}; give --chdir a directory that is there and may be searched") from None
     reset_signals()
 

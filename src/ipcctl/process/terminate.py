@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Protocol
 
 from ..errors import IpcctlError
-from .newest import NewestPid
+from .pid_counter import PidCounter
 from .procfs import Stat, all_stats, stat_of
 from .signals import ENDING, Signals
 from .tree import descendants
@@ -68,7 +68,7 @@ def send_by_pid(process: Stat, number: int) -> bool:
         return False
 
 
-class Family(Protocol):
+class ProcessSet(Protocol):
     """Processes that are to be ended together."""
 
     def found(self) -> list[Stat]:
@@ -79,33 +79,33 @@ class Family(Protocol):
 
 
 class Descendants:
-    """All that this process has started, and all that fell to it, but for `spared` children and theirs."""
+    """All descendants, adopted orphans included, except `inherited` children and their descendants."""
 
-    def __init__(self, spared: Collection[int] = ()) -> None:
-        self.spared = spared
+    def __init__(self, inherited: Collection[int] = ()) -> None:
+        self.inherited = inherited
 
     def found(self) -> list[Stat]:
         """Those that a scan finds, zombies too."""
-        return descendants(os.getpid(), [each for each in all_stats() if each.pid not in self.spared])
+        return descendants(os.getpid(), [each for each in all_stats() if each.pid not in self.inherited])
 
     def has(self, found: Stat, parents: Collection[int]) -> bool:
         """Whether it was started by one of `parents`, or has fallen to this process."""
-        return found.pid not in self.spared and (found.ppid == os.getpid() or found.ppid in parents)
+        return found.pid not in self.inherited and (found.ppid == os.getpid() or found.ppid in parents)
 
 
-def alive(family: Family) -> list[Stat]:
+def alive(processes: ProcessSet) -> list[Stat]:
     """Those of them that still run (a zombie does not)."""
-    return [each for each in family.found() if each.state not in "ZX"]
+    return [each for each in processes.found() if each.state not in "ZX"]
 
 
-def signal_family(family: Family, number: int, group: int | None = None, wake: bool = False) -> None:
+def signal_all(processes: ProcessSet, number: int, group: int | None = None, wake: bool = False) -> None:
     """Send a signal, once, to each of them (in that process group), those forked meanwhile as well.
 
     `wake` lets those that are stopped run again: only then does a process act on a signal that asks it to end.
     """
     sent: set[tuple[int, int]] = set()
     for _ in range(PASSES):
-        members = [each for each in alive(family) if group in (None, each.pgrp)]
+        members = [each for each in alive(processes) if group in (None, each.pgrp)]
         new = [each for each in members if (each.pid, each.start_ticks) not in sent]
         if not new:
             return
@@ -117,7 +117,7 @@ def signal_family(family: Family, number: int, group: int | None = None, wake: b
 
 
 def end_descendants(
-    signals: Signals, reap: Reap, grace_s: float, first: int = signal.SIGTERM, spared: Collection[int] = ()
+    signals: Signals, reap: Reap, grace_s: float, first: int = signal.SIGTERM, inherited: Collection[int] = ()
 ) -> None:
     """End every descendant of this process and reap what falls to it; returns when none is left.
 
@@ -126,16 +126,16 @@ def end_descendants(
     grace period short. `spared` are as in kill_descendants. Raises IpcctlError when something outlives SIGKILL.
     """
     if first:
-        signal_family(Descendants(spared), first, wake=True)
+        signal_all(Descendants(inherited), first, wake=True)
     deadline = time.monotonic() + grace_s
     while reap():
         info = signals.wait(deadline)
         if info is None or info.si_signo in ENDING:  # a second Ctrl-C: somebody is in a hurry
-            return kill_descendants(signals, reap, spared)
+            return kill_descendants(signals, reap, inherited)
     return None
 
 
-def kill_descendants(signals: Signals, reap: Reap, spared: Collection[int] = ()) -> None:
+def kill_descendants(signals: Signals, reap: Reap, inherited: Collection[int] = ()) -> None:
     """Kill every descendant of this process, those that fork meanwhile as well, and reap them.
 
     `spared` are children that were there before us (a shell's background jobs, when it made itself us by exec): they
@@ -143,17 +143,17 @@ def kill_descendants(signals: Signals, reap: Reap, spared: Collection[int] = ())
     """
     give_up = time.monotonic() + KILL_WITHIN_S
     while reap():
-        kill(Descendants(spared))
+        kill(Descendants(inherited))
         signals.wait(time.monotonic() + SCAN_EVERY_S)
         if time.monotonic() > give_up:
-            left = ", ".join(f"{each.pid} ({each.name}, state {each.state})" for each in alive(Descendants(spared)))
+            left = ", ".join(f"{each.pid} ({each.name}, state {each.state})" for each in alive(Descendants(inherited)))
             raise IpcctlError(f"these do not end even by SIGKILL: {left}")
 
 
-def kill(family: Family) -> None:
+def kill(processes: ProcessSet) -> None:
     """Kill all of them, once; those that ended last may have started others, so kill again until none is found."""
-    freeze(family)
-    for each in family.found():
+    freeze(processes)
+    for each in processes.found():
         strike(each)
 
 
@@ -170,24 +170,24 @@ def strike(process: Stat) -> None:
         os.killpg(process.pgrp, signal.SIGKILL)
 
 
-def freeze(family: Family) -> None:
+def freeze(processes: ProcessSet) -> None:
     """Stop them all, until a scan finds none that was not stopped before.
 
     Where each process starts its successor and ends, a scan finds only those of yesterday, or none: so after each scan
     those that were just started are caught, one by one, as they come.
     """
     stopped: dict[tuple[int, int], Stat] = {}
-    newest = NewestPid()
+    newest = PidCounter()
     try:
         while True:
             before, began = len(stopped), time.monotonic()
-            for each in alive(family):
+            for each in alive(processes):
                 if (each.pid, each.start_ticks) not in stopped:
                     send(each, signal.SIGSTOP)
                     stopped[each.pid, each.start_ticks] = each
             end = time.monotonic() + max(CATCH_FOR_S, time.monotonic() - began)
             while time.monotonic() < end:
-                for each in catch_new(newest, {each.pid for each in stopped.values()}, family):
+                for each in catch_new(newest, {each.pid for each in stopped.values()}, processes):
                     stopped[each.pid, each.start_ticks] = each
                 os.sched_yield()
             if len(stopped) == before:
@@ -196,11 +196,11 @@ def freeze(family: Family) -> None:
         newest.close()
 
 
-def catch_new(newest: NewestPid, parents: Collection[int], family: Family) -> Iterator[Stat]:
+def catch_new(newest: PidCounter, parents: Collection[int], processes: ProcessSet) -> Iterator[Stat]:
     """Stop whatever of the family was started since the last look."""
-    for pid in sorted(newest.since(), reverse=True):
+    for pid in sorted(newest.new_pids(), reverse=True):
         found = stat_of(pid)
-        if found is None or found.state in "ZX" or not family.has(found, parents):
+        if found is None or found.state in "ZX" or not processes.has(found, parents):
             continue
         if send(found, signal.SIGSTOP):
             yield found

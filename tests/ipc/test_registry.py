@@ -13,14 +13,14 @@ import pytest
 from support import wait_until
 
 from ipcctl.errors import BadInput, IpcctlError
-from ipcctl.ipc import names
-from ipcctl.ipc.names import NotThere, Place, Refused, Things, checked_name
+from ipcctl.ipc import registry
+from ipcctl.ipc.registry import Directory, NotThere, Refused, Registry, checked_name
 from ipcctl.process.users import user_name
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place("thing", str(tmp_path / "things"))
+def place(tmp_path: Path) -> Directory:
+    return Directory("thing", str(tmp_path / "things"))
 
 
 def nothing(path: str) -> None:
@@ -50,20 +50,20 @@ def test_no_name(name: str) -> None:
 def test_where_they_live(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("IPCCTL_DIR", str(tmp_path / "mine"))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    assert names.runtime_directory() == f"{tmp_path}/mine"
+    assert registry.runtime_directory() == f"{tmp_path}/mine"
     monkeypatch.setenv("IPCCTL_DIR", "")
-    assert names.runtime_directory() == f"{tmp_path}/ipcctl"
+    assert registry.runtime_directory() == f"{tmp_path}/ipcctl"
     for unfit in ("relative", str(tmp_path / "missing"), ""):
         monkeypatch.setenv("XDG_RUNTIME_DIR", unfit)
-        assert names.runtime_directory() == f"/tmp/ipcctl-{os.geteuid()}"
+        assert registry.runtime_directory() == f"/tmp/ipcctl-{os.geteuid()}"
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert names.state_directory() == f"{tmp_path}/ipcctl"
+    assert registry.state_directory() == f"{tmp_path}/ipcctl"
     monkeypatch.setenv("XDG_STATE_HOME", "")
     monkeypatch.setenv("HOME", "/home/somebody")
-    assert names.state_directory() == "/home/somebody/.local/state/ipcctl"
+    assert registry.state_directory() == "/home/somebody/.local/state/ipcctl"
 
 
-def test_it_is_made_for_the_user_alone_whatever_the_umask(place: Place) -> None:
+def test_it_is_made_for_the_user_alone_whatever_the_umask(place: Directory) -> None:
     before = os.umask(0o777)
     try:
         assert place.make("a", nothing)
@@ -73,19 +73,19 @@ def test_it_is_made_for_the_user_alone_whatever_the_umask(place: Place) -> None:
     assert stat.S_IMODE(os.stat(place.path("a")).st_mode) == 0o600
 
 
-def test_looking_makes_nothing(place: Place) -> None:
+def test_looking_makes_nothing(place: Directory) -> None:
     assert place.names() == []
     with pytest.raises(NotThere, match="there is none at all"):
         place.open("a")
     with pytest.raises(NotThere):
-        Things(place).remove("a")
+        Registry(place).remove("a")
     assert not os.path.lexists(place.directory)
 
 
 def test_a_directory_in_one_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(IpcctlError, match="IPCCTL_DIR"):
-        Place("thing", str(tmp_path / "a/b")).make("x", nothing)
-    assert Place("thing", str(tmp_path / "a/b"), above=True).make("x", nothing)
+        Directory("thing", str(tmp_path / "a/b")).make("x", nothing)
+    assert Directory("thing", str(tmp_path / "a/b"), above=True).make("x", nothing)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_directory_in_one_that_is_not_there(tmp_path: Path) -> None:
         (lambda path: (path.rename(f"{path}-2"), path.write_text("")), "is no directory"),
     ],
 )
-def test_a_directory_that_others_could_meddle_with_is_refused(place: Place, spoil: object, told: str) -> None:
+def test_a_directory_that_others_could_meddle_with_is_refused(place: Directory, spoil: object, told: str) -> None:
     place.make("a", nothing)
     spoil(Path(place.directory))  # type: ignore[operator]
     for use in (lambda: place.open("a"), place.names, lambda: place.make("b", nothing)):
@@ -108,7 +108,7 @@ def test_a_directory_that_others_could_meddle_with_is_refused(place: Place, spoi
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give a directory away")
-def test_the_directory_of_another_user_is_refused(place: Place) -> None:
+def test_the_directory_of_another_user_is_refused(place: Directory) -> None:
     place.make("a", nothing)
     os.chown(place.directory, 65534, 65534)
     with pytest.raises(Refused, match="is the directory of nobody"):
@@ -124,17 +124,17 @@ def test_the_directory_of_another_user_is_refused(place: Place) -> None:
         lambda path: (path.unlink(), path.mkdir(0o700)),
     ],
 )
-def test_a_file_that_is_not_ours_is_refused(place: Place, spoil: object) -> None:
+def test_a_file_that_is_not_ours_is_refused(place: Directory, spoil: object) -> None:
     place.make("a", nothing)
     spoil(Path(place.path("a")))  # type: ignore[operator]
     with pytest.raises(IpcctlError):
         place.open("a")
 
 
-def test_names_are_those_of_the_kind(place: Place) -> None:
+def test_names_are_those_of_the_kind(place: Directory) -> None:
     for name in ("b", "a.thing", "a"):
         place.make(name, nothing)
-    Place("other", place.directory).make("c", nothing)
+    Directory("other", place.directory).make("c", nothing)
     for each in ("a b.thing", ".thing", "d.thing~", "a.thing-wal"):
         Path(place.directory, each).touch()
     assert place.names() == ["a", "a.thing", "b"]
@@ -142,7 +142,7 @@ def test_names_are_those_of_the_kind(place: Place) -> None:
         place.open("nope")
 
 
-def test_the_second_does_not_make_it_and_a_removed_one_is_gone(place: Place) -> None:
+def test_the_second_does_not_make_it_and_a_removed_one_is_gone(place: Directory) -> None:
     assert place.make("a", writing("1"))
     assert not place.make("a", writing("2"))
     assert Path(place.path("a")).read_text() == "1"
@@ -151,14 +151,14 @@ def test_the_second_does_not_make_it_and_a_removed_one_is_gone(place: Place) -> 
     descriptor = place.open("a")
     assert os.read(descriptor, 9) == b"3"
     os.close(descriptor)
-    things = Things(place)
+    things = Registry(place)
     things.remove("a")
     with pytest.raises(NotThere):
         things.remove("a")
     assert os.listdir(place.directory) == []
 
 
-def test_what_cannot_be_filled_leaves_nothing(place: Place) -> None:
+def test_what_cannot_be_filled_leaves_nothing(place: Directory) -> None:
     def fill(path: str) -> None:
         raise OSError(28, "No space left on device")
 
@@ -167,13 +167,13 @@ def test_what_cannot_be_filled_leaves_nothing(place: Place) -> None:
     assert os.listdir(place.directory) == []
 
 
-def test_rows_have_what_is_wrong_with_a_thing(place: Place) -> None:
-    class Odd(Things):
+def test_rows_have_what_is_wrong_with_a_thing(place: Directory) -> None:
+    class Odd(Registry):
         def figures(self, name: str) -> dict[str, object]:
             if name == "gone":
                 raise place.not_there(name)
             if name == "bad":
-                raise names.Corrupted("it is not whole")
+                raise registry.Corrupted("it is not whole")
             return {"created": 1.0}
 
     for name in ("bad", "gone", "good"):
@@ -190,8 +190,8 @@ def test_rows_have_what_is_wrong_with_a_thing(place: Place) -> None:
 
 RACE = """
 import os, sys
-from ipcctl.ipc.names import Place
-place = Place("thing", sys.argv[1])
+from ipcctl.ipc.registry import Directory
+place = Directory("thing", sys.argv[1])
 def fill(path):
     with open(path, "w") as file:
         for _ in range(100):
@@ -204,7 +204,7 @@ for round in sys.stdin:
 """
 
 
-def test_several_at_the_same_instant_make_one_and_see_it_whole(place: Place) -> None:
+def test_several_at_the_same_instant_make_one_and_see_it_whole(place: Directory) -> None:
     pipe = subprocess.PIPE
     racers = [
         subprocess.Popen([sys.executable, "-c", RACE, place.directory], stdin=pipe, stdout=pipe, text=True)
@@ -224,15 +224,15 @@ def test_several_at_the_same_instant_make_one_and_see_it_whole(place: Place) -> 
 
 STUCK = """
 import os, signal, sys
-from ipcctl.ipc.names import Place
+from ipcctl.ipc.registry import Directory
 def fill(path):
     os.write(1, b"!")
     signal.pause()
-Place("thing", sys.argv[1]).make("a", fill)
+Directory("thing", sys.argv[1]).make("a", fill)
 """
 
 
-def test_one_that_is_killed_while_it_makes_a_thing_holds_nobody_up(place: Place) -> None:
+def test_one_that_is_killed_while_it_makes_a_thing_holds_nobody_up(place: Directory) -> None:
     with subprocess.Popen([sys.executable, "-c", STUCK, place.directory], stdout=subprocess.PIPE) as stuck:
         assert stuck.stdout and stuck.stdout.read(1) == b"!"
         assert place.names() == []

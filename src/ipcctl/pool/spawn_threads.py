@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MOST_THREADS = 2
 
 
-class Starter:
+class SpawnThreads:
     """Threads that start jobs; `wake` is called in them where an answer is waited for.
 
     Raises OSError, AttributeError or RuntimeError where that cannot be done here.

@@ -16,7 +16,7 @@ COUNTERS = ("/proc/sys/kernel/ns_last_pid", "/proc/loadavg")  # the first is the
 TRY_EACH = 256  # up to so many PIDs may be tried one by one; with more, /proc is listed
 
 
-class NewestPid:
+class PidCounter:
     """The PID that was given out last in this PID namespace, and those since the last look. Close it after use."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class NewestPid:
         """The newest PID there is, or was."""
         return int(os.pread(self._counter, 128, 0).split()[-1])
 
-    def since(self) -> Collection[int]:
+    def new_pids(self) -> Collection[int]:
         """The PIDs given out since this was asked last; a process of that PID may or may not be there."""
         last, self.last = self.last, self.read()
         if last == self.last:

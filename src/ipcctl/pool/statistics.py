@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..errors import HELD, NO, SIGNALLED, TIMED_OUT
-from ..report.report import Event
-from .job import Job, JobRecord, how_it_failed, named
+from ..errors import EXIT_FALSE, EXIT_OK, EXIT_SIGNALLED, EXIT_TIMED_OUT
+from ..report.model import Event
+from .job import Job, JobResult, how_it_failed, named
 from .scheduler import Observer, Pool
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .joblog import JobLog
 
 
-class Ledger(Observer):
+class Statistics(Observer):
     """Counts, writes the log, tells of failures with `tell`, and shows the progress where there is one to show."""
 
     def __init__(
@@ -29,8 +29,8 @@ class Ledger(Observer):
         self.events: list[Event] = []
         self.jobs = self.failed = self.timed_out = self.signalled = 0
         self.cpu_s = self.job_s = 0.0
-        self.slowest: JobRecord | None = None
-        self.largest: JobRecord | None = None
+        self.slowest: JobResult | None = None
+        self.largest: JobResult | None = None
         self._begun = time.monotonic()
 
     # --- told by the pool
@@ -48,7 +48,7 @@ class Ledger(Observer):
             self.cpu_s += (record.user_s or 0) + (record.system_s or 0)
             self.job_s += record.wall_s or 0
 
-    def final(self, job: Job, record: JobRecord) -> None:
+    def final(self, job: Job, record: JobResult) -> None:
         """A job's record is final."""
         self.jobs += 1
         if self.log is not None:
@@ -61,7 +61,7 @@ class Ledger(Observer):
         if not record.succeeded:
             self._failed(record)
 
-    def _failed(self, record: JobRecord) -> None:
+    def _failed(self, record: JobResult) -> None:
         self.failed += 1
         self.timed_out += record.timed_out
         self.signalled += record.signal is not None and not record.timed_out
@@ -81,7 +81,7 @@ class Ledger(Observer):
         """Show how far it is."""
         if self.progress is None:
             return None
-        total = pool.feed.total if pool.feed.total is None else pool.feed.total - pool.feed.skipped
+        total = pool.jobs.total if pool.jobs.total is None else pool.jobs.total - pool.jobs.skipped
         return self.progress.show(self.jobs, self.failed, pool.running, total, pool.why_waiting)
 
     # --- asked at the end
@@ -89,12 +89,12 @@ class Ledger(Observer):
     def status(self, pool: Pool) -> int:
         """The exit status."""
         if pool.wakeup.asked is not None:
-            return SIGNALLED + pool.wakeup.asked
+            return EXIT_SIGNALLED + pool.wakeup.asked
         if pool.fatal is not None:
             return pool.fatal.status
         if not self.failed:
-            return HELD
-        return TIMED_OUT if self.timed_out == self.failed else NO
+            return EXIT_OK
+        return EXIT_TIMED_OUT if self.timed_out == self.failed else EXIT_FALSE
 
     def summary(self, pool: Pool) -> dict[str, Any]:
         """The figures of all jobs together."""
@@ -107,8 +107,8 @@ class Ledger(Observer):
             "timed_out": self.timed_out,
             "signalled": self.signalled,
             "retried": pool.retried,
-            "skipped": pool.feed.skipped,
-            "repeated": pool.feed.repeated,
+            "skipped": pool.jobs.skipped,
+            "repeated": pool.jobs.repeated,
             "slots": pool.plan.slots,
             "wall_s": pool.wall_s,
             "cpu_s": round(self.cpu_s, 6),

@@ -9,9 +9,9 @@ import subprocess
 import pytest
 from support import state_of, wait_until
 
-from ipcctl.process import stop
+from ipcctl.process import terminate
 from ipcctl.process.procfs import Stat, stat_of
-from ipcctl.process.stop import send, send_by_pid
+from ipcctl.process.terminate import send, send_by_pid
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_without_pidfd_the_start_time_serves(sleeper: Stat, monkeypatch: pytest.
     def refused(pid: int) -> int:
         raise PermissionError(1, "as an old seccomp profile answers")
 
-    monkeypatch.setattr(stop.os, "pidfd_open", refused)
+    monkeypatch.setattr(terminate.os, "pidfd_open", refused)
     assert send(sleeper, signal.SIGSTOP) is True
     wait_until(lambda: state_of(sleeper.pid) == "T")
 

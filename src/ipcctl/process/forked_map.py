@@ -23,7 +23,7 @@ LENGTH = struct.Struct("=Q")
 Work = Callable[[Any], Iterable[Any]]
 
 
-def shared(batches: Sequence[Any], work: Work) -> Generator[Any, None, None]:
+def forked_map(batches: Sequence[Any], work: Work) -> Generator[Any, None, None]:
     """What `work` makes of each batch, one result after the other; the results must be what marshal takes.
 
     The helper is gone when the iterator ends, or is closed.
@@ -56,7 +56,7 @@ class Helper:
             else:
                 if self.pid == 0:
                     os.close(reading)
-                    help_with(batches, work, writing, mask)
+                    serve(batches, work, writing, mask)
                 self.stream = open(reading, "rb")  # noqa: SIM115 - closed in end()
             os.close(writing)
 
@@ -95,7 +95,7 @@ def uninterrupted() -> Iterator[set[int]]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def help_with(batches: Sequence[Any], work: Work, writing: int, mask: set[int]) -> None:
+def serve(batches: Sequence[Any], work: Work, writing: int, mask: set[int]) -> None:
     """The helper's part. It never returns: what goes wrong in it ends it, and its batches are done without it."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -96,7 +96,7 @@ def test_too_much_memory_is_said_not_killed_for() -> None:
     limit = limited(resource.RLIMIT_AS, 1 << 30)
     done = ipcctl("fork", "--cost", "--rss", "2G", preexec_fn=limit)
     assert done.returncode == 125
-    assert "MemoryError; give a smaller --rss" in one_line(done.stderr)
+    assert "MemoryError; give --rss a smaller size" in one_line(done.stderr)
 
 
 @pytest.mark.parametrize("args", [["--help"], ["--version"], ["fork", "--help"], ["fork"], ["fork", "--source"]])

@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -27,6 +28,23 @@ COMMANDS = {
     "ps": "List processes: states in words, trees, zombies and who neglects them.",
     "tour": "Run every concept's checks, in one table.",
 }
+
+
+class Context(click.Context):
+    """The context of any command: an error that leaves it is worded as its command line is."""
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, (errors.IpcctlError, click.UsageError)):
+            from .commands.wording import in_words_of
+
+            if isinstance(error, click.UsageError):
+                error.message = in_words_of(self, error.message)  # type: ignore[misc]
+            else:
+                error.args = (in_words_of(self, str(error)), *error.args[1:])
+        super().__exit__(kind, error, trace)
+
+
+click.Command.context_class = Context
 
 
 class Subcommands(click.Group):

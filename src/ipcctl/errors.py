@@ -44,7 +44,11 @@ NO_ROOM = {
 
 
 class IpcctlError(Exception):
-    """An expected failure, shown as one line; carries the exit status."""
+    """An expected failure, shown as one line; carries the exit status.
+
+    In the message a name in backticks is a parameter or a method of the Python API (`timeout_s`, `remove jobs`). The
+    command line has options and verbs in their place: commands/wording.py turns the one into the other.
+    """
 
     status = EXIT_INTERNAL
 

@@ -73,7 +73,7 @@ def test_a_damaged_database_is_told_and_left_and_can_be_removed(
         told = one_line(done.stderr)
         assert told.startswith("ipcctl queue: queue 'q' is damaged (")
         assert str(path) in told
-        assert "'ipcctl queue remove q'" in told
+        assert "`ipcctl queue remove q`" in told
     if damage is not cut:
         assert path.read_bytes() == before
         (row,) = report_of(queue("list", "-f", "json"))["rows"]

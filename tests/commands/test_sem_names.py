@@ -201,7 +201,7 @@ def test_a_corrupted_file_is_said_and_left_as_it_is(names: Names, spoil: Callabl
     path.write_text(spoiled := spoil(path.read_text()))
     done = names.sem("run", "x", "--", "true")
     assert done.returncode == 125
-    assert one_line(done.stderr).endswith("is not as ipcctl wrote it; remove it: ipcctl sem remove x")
+    assert one_line(done.stderr).endswith("is not as ipcctl wrote it; remove it: `ipcctl sem remove x`")
     assert path.read_text() == spoiled
     assert [row["problem"][:1] for row in names.semaphores().rows()] == ["'"]
     before = names.semaphores()._orphan("x")

@@ -278,8 +278,8 @@ def test_another_number_is_an_error_that_names_both(names: Names) -> None:
     done = names.sem("run", "x", "-n", "3", "--", "echo", "ran")
     assert (done.returncode, done.stdout) == (2, "")
     line = one_line(done.stderr)
-    assert "has capacity 2, and -n 3 was given" in line
-    assert line.endswith("ipcctl sem resize x 3")
+    assert "has capacity 2, and --slots 3 was given" in line
+    assert line.endswith("`ipcctl sem resize x 3`")
     assert names.sem("resize", "x", "3").returncode == 0
     assert names.sem("run", "x", "-n", "3", "--", "true").returncode == 0
 

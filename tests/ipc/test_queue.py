@@ -105,7 +105,7 @@ def test_a_bound_holds_what_is_leased_too_and_is_the_first_puts(queue: Queue) ->
     assert queue.put([b"1", b"2", b"3"], bound=2) == 2
     taken = queue.take(1)
     assert (queue.put([b"3"]), queue.stat()["full"]) == (0, True)
-    with pytest.raises(BadInput, match=r"at most 2 messages.*--max 5"):
+    with pytest.raises(BadInput, match=r"at most 2 messages.*`bound` 5"):
         queue.put([b"3"], bound=5)
     with pytest.raises(NoRoom):
         Producer(queue, 2, 0).put([b"3"])

@@ -102,7 +102,7 @@ def test_a_float_is_as_c_holds_it(shared: Shared) -> None:
     assert made(shared, "f", "0.1").get() == [third]
     assert shared.cas("0.1", "2") == (True, 2.0)
     for use in (lambda: CType("f").parse("3.5e38"), lambda: shared.add("3.5e38")):
-        with pytest.raises(OutOfRange, match="ctype 'f' \\(float\\); give --ctype d"):
+        with pytest.raises(OutOfRange, match="ctype 'f' \\(float\\); give `ctype` d"):
             use()
     assert shared.get() == [2.0]
 
@@ -129,7 +129,7 @@ def test_characters(shared: Shared) -> None:
 
 def test_a_type_for_values_given_without_one() -> None:
     assert [fitting_for(each).code for each in (["1"], ["-1", "2"], ["1", "2.5"], ["nan"])] == ["q", "q", "d", "d"]
-    with pytest.raises(BadInput, match="'a' is no number; give --ctype c"):
+    with pytest.raises(BadInput, match="'a' is no number; give `ctype` c"):
         fitting_for(["1", "a"])
     with pytest.raises(BadInput, match="there are: b, B"):
         CType("x")
@@ -164,7 +164,7 @@ def test_one_that_is_not_there_is_made_by_set_and_add_alone(shared: Shared) -> N
 
 def test_the_type_stays_and_the_number_of_values_may_change(shared: Shared) -> None:
     made(shared, "i", "1")
-    with pytest.raises(BadInput, match=r"'v' holds ctype 'i' \(int\), not 'd' \(double\); give --ctype i, or"):
+    with pytest.raises(BadInput, match=r"'v' holds ctype 'i' \(int\), not 'd' \(double\); give `ctype` i, or"):
         made(shared, "d", "1", "2", "3", "4")
     file = os.stat(shared.path).st_ino
     assert made(shared, "i", "1", "2").get() == [1, 2]
@@ -425,7 +425,7 @@ def corrupted(shared: Shared, spoil: Callable[[str], Any]) -> None:
         lambda: shared.wait(lambda ctype, value: True, 0),
         lambda: SharedValues().figures("v"),
     ):
-        with pytest.raises(Corrupted, match=r"is corrupted: .*; `ipcctl shm remove` takes it away") as told:
+        with pytest.raises(Corrupted, match=r"is corrupted: .*; `remove` takes it away") as told:
             use()
         assert told.value.status == 125
     assert Path(shared.path).read_bytes() == before

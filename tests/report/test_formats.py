@@ -18,7 +18,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ipcctl.report.model import Check, Column, Event, Report
+from ipcctl.process.event import Event
+from ipcctl.report.model import Check, Column, Report
 from ipcctl.report.output import Output
 
 COLUMNS = (

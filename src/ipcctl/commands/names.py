@@ -15,6 +15,7 @@ from ..report.model import Column, Report
 from ..report.options import output_options
 from ..report.output import Output
 from ..report.sink import say
+from .wording import in_words_of
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -123,6 +124,9 @@ def add_list_and_remove(group: Concept, objects: Callable[[], Registry], figures
         """Show those that there are, and what is wrong where something is."""
         output.open()
         rows = list(objects().rows())
+        for row in rows:
+            if "problem" in row:
+                row["problem"] = in_words_of(click.get_current_context(), row["problem"])
         output.write(Report(str(kind), columns, summary={"objects": len(rows)}, rows=rows, title=f"{kind} list"))
         return EXIT_OK
 

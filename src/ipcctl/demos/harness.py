@@ -30,13 +30,14 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import LIMITS, NO_ROOM, CannotStart, Interrupted
+from ..process.event import Event
 from ..process.prctl import set_child_subreaper
 from ..process.procfs import children_of, stat_of
 from ..process.signals import ENDING, Signals
 from ..process.terminate import kill_descendants
 from ..process.tree import children_of_ours, has_children
 from ..process.wait_status import decode, wait_status_of
-from ..report.model import Check, Column, Event, Report, Row, tally
+from ..report.model import Check, Column, Report, Row, tally
 from . import deadline
 from .channels import CHILD_FAILED, Barrier, Channel
 from .columns import PROCESS_COLUMNS

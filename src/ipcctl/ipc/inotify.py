@@ -17,7 +17,7 @@ ENOUGH = 1 << 12
 REMEDIES = {
     errno.EMFILE: "the limit on inotify instances or open files is reached (fs.inotify.max_user_instances); raise it",
     errno.ENOSPC: "the limit on inotify watches is reached (fs.inotify.max_user_watches); raise it",
-    errno.ENOSYS: "this kernel or sandbox has no inotify; ask again and again (shm get, queue get --try)",
+    errno.ENOSYS: "this kernel or sandbox has no inotify; look again and again instead",
 }
 
 

@@ -64,7 +64,8 @@ class LineReader(Source):
         except BlockingIOError:
             return
         except OSError as error:
-            raise BadInput(f"cannot read arguments from {self.name}: {error.strerror}; give -a FILE, or :::") from None
+            remedy = "give `arg_file` a file, or :::"
+            raise BadInput(f"cannot read arguments from {self.name}: {error.strerror}; {remedy}") from None
         lines = chunk.split(self.separator)
         if not chunk:
             self.ended = True
@@ -90,4 +91,4 @@ def opened(path: str | None, separator: bytes) -> LineReader:
         return LineReader(os.open(path, os.O_RDONLY | os.O_CLOEXEC), path, separator)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise BadInput(f"cannot read arguments from {path!r}: {why}; give -a a file that is there") from None
+        raise BadInput(f"cannot read arguments from {path!r}: {why}; give `arg_file` one that is there") from None

@@ -18,16 +18,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..errors import BadInput, OutputFailed
-from ..process.result import RUN_COLUMNS
-from ..report.formats import chosen, to_json
-from ..report.model import Column
+from ..times import iso8601
 from .job import Job, JobResult
 
-COLUMNS = (
-    *(Column(name, "object", "") for name in ("seq", "slot", "input", "arguments", "attempts", "status")),
-    *RUN_COLUMNS,
-)
+FIELDS = (
+    "seq", "slot", "input", "arguments", "attempts", "status", "argv", "pid", "started", "wall_s", "user_s", "system_s",
+    "cpu_percent", "max_rss_kib", "max_rss_below_kib", "minor_faults", "major_faults", "voluntary_switches",
+    "involuntary_switches", "exit_code", "signal", "core_dumped", "timed_out", "start_error",
+)  # fmt: skip
 Arguments = tuple[str, ...]
+
+# Every byte survives: what is not UTF-8 was decoded with surrogateescape, and ASCII JSON escapes it as \udcXX.
+to_json = json.JSONEncoder(ensure_ascii=True, allow_nan=False, check_circular=False).encode
 
 
 class JobLog:
@@ -39,7 +41,6 @@ class JobLog:
     def __init__(self, path: str, command: dict[str, Any], resumed: bool) -> None:
         self.path = path
         self.entries: list[dict[str, Any]] = []
-        self._line = chosen(COLUMNS)
         self._torn = False  # the last line is: none may follow it
         self._file = self._opened()
         try:
@@ -73,7 +74,11 @@ class JobLog:
 
     def write(self, job: Job, record: JobResult) -> None:
         """Add a job. Raises OutputFailed."""
-        self._append(self._line({**record.row(), "arguments": job.arguments}))
+        known = {**record.row(), "arguments": job.arguments}
+        fields = {name: known.get(name) for name in FIELDS}
+        if record.started is not None:
+            fields["started"] = iso8601(record.started)
+        self._append(fields)
 
     def close(self) -> None:
         """Let go of the file, and of the lock on it."""

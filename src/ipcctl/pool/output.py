@@ -14,12 +14,11 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from ..errors import OutputFailed
 
 if TYPE_CHECKING:
-    from ..report.sink import Sink
     from .job import Job
 
 CHUNK = 1 << 16
@@ -31,6 +30,16 @@ MOST_FILES = 64  # and files with it
 LONGEST_LINE = 1 << 20  # of what is passed on line by line: a longer one is passed on in parts
 
 Writing = Callable[[], AbstractContextManager[object]]
+
+
+class Writer(Protocol):
+    """What output is passed on to: a buffered writer to one of our descriptors, as report.sink.Sink is."""
+
+    def write_bytes(self, data: bytes) -> None:
+        """Add bytes. Raises OutputFailed, ReaderGone."""
+
+    def flush(self) -> None:
+        """Write what is buffered. Raises OutputFailed, ReaderGone."""
 
 
 class OutputStream:
@@ -133,7 +142,7 @@ class Held:
         self.close()
         return data.decode("utf-8", "surrogateescape")
 
-    def pass_on(self, sink: Sink, tag: bytes) -> None:
+    def pass_on(self, sink: Writer, tag: bytes) -> None:
         """Write it, each line with the tag before it, and let go of it."""
         tagged = Tagged(tag) if tag else None
         for each in self.pieces if self.file is None else self._read():
@@ -195,7 +204,7 @@ class OutputForwarder:
     """
 
     def __init__(
-        self, sinks: Mapping[int, Sink], mode: str, in_order: bool, tagged: bool, writing: Writing
+        self, sinks: Mapping[int, Writer], mode: str, in_order: bool, tagged: bool, writing: Writing
     ) -> None:
         self.sinks = sinks
         self.mode = mode

@@ -31,7 +31,7 @@ from ..process.tree import children_of_ours, ended_children, others_are_left
 from .job import Job, JobResult
 from .job_tree import ChildCounter, RlimitTag
 from .jobs import JobSource
-from .output import OutputForwarder, OutputStream
+from .output import OutputForwarder, OutputStream, Writer
 from .slots import Slots
 from .template import Template
 from .throttle import LOOK_EVERY_S, Throttle
@@ -40,7 +40,6 @@ from .wakeup import Wakeup
 if TYPE_CHECKING:
     from resource import struct_rusage
 
-    from ..report.sink import Sink
     from .spawn_threads import SpawnThreads
 
 FEW = 50  # jobs: after so many starts, threads make the others
@@ -86,7 +85,7 @@ class Observer:
 class Pool:
     """Runs a plan; output is passed on to `sinks`, by descriptor."""
 
-    def __init__(self, plan: Plan, sinks: Mapping[int, Sink], observer: Observer) -> None:
+    def __init__(self, plan: Plan, sinks: Mapping[int, Writer], observer: Observer) -> None:
         self.plan = plan
         self.jobs = plan.jobs
         self.observer = observer

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import EXIT_FALSE, EXIT_OK, EXIT_SIGNALLED, EXIT_TIMED_OUT
-from ..report.model import Event
+from ..process.event import Event
 from .job import Job, JobResult, how_it_failed, named
 from .scheduler import Observer, Pool
 
 if TYPE_CHECKING:
-    from ..report.progress import Progress
     from .joblog import JobLog
+
+
+class Display(Protocol):
+    """Shows how far the jobs are."""
+
+    def show(self, done: int, failed: int, running: int, total: int | None, waiting: str | None) -> float:
+        """Show it; returns when (time.monotonic) to be called again at the latest."""
+
+    def clear(self) -> None:
+        """Make room for other text."""
 
 
 class Statistics(Observer):
     """Counts, writes the log, tells of failures with `tell`, and shows the progress where there is one to show."""
 
     def __init__(
-        self, tell: Callable[[str], None], log: JobLog | None, progress: Progress | None, keep_events: bool
+        self, tell: Callable[[str], None], log: JobLog | None, progress: Display | None, keep_events: bool
     ) -> None:
         self.tell = tell
         self.log = log

@@ -10,19 +10,19 @@ LOOK_EVERY_S = 0.5
 
 
 class Throttle:
-    """most_load: start none while the load average of the last minute is above. least_free: while fewer bytes are."""
+    """max_load: start none while the load average of the last minute is above. memfree: while fewer bytes are."""
 
-    def __init__(self, most_load: float | None = None, least_free: int | None = None) -> None:
-        self.most_load = most_load
-        self.least_free = least_free
-        self.enabled = most_load is not None or least_free is not None
+    def __init__(self, max_load: float | None = None, memfree: int | None = None) -> None:
+        self.max_load = max_load
+        self.memfree = memfree
+        self.enabled = max_load is not None or memfree is not None
 
     def reason_to_wait(self) -> str | None:
         """Why no job is to be started now; None where one may."""
-        if self.most_load is not None and (load := os.getloadavg()[0]) > self.most_load:
-            return f"the load is {load:.2f}, above --max-load {self.most_load:g}"
-        if self.least_free is not None and (free := available_bytes()) < self.least_free:
-            return f"{free >> 20} MiB of memory are available, less than --memfree {self.least_free >> 20} MiB"
+        if self.max_load is not None and (load := os.getloadavg()[0]) > self.max_load:
+            return f"the load is {load:.2f}, above `max_load` {self.max_load:g}"
+        if self.memfree is not None and (free := available_bytes()) < self.memfree:
+            return f"{free >> 20} MiB of memory are available, less than `memfree` {self.memfree >> 20} MiB"
         return None
 
 

@@ -34,7 +34,7 @@ def rows_of_costs(sizes: Sequence[int] | None = None) -> Iterator[dict[str, Any]
         try:
             yield from measured_apart(__name__, size)
         except IpcctlError as error:
-            remedy = "; give a smaller --rss" if size else ""
+            remedy = "; give `rss` a smaller size" if size else ""
             what = f"cannot measure with {size} bytes in the parent: {error}{remedy}"
             raise IpcctlError(what) from None
 

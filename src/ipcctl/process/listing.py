@@ -34,7 +34,7 @@ COLUMNS = (
     Column("pid", "integer", "the process"),
     Column("ppid", "integer", "its parent"),
     Column("user", "text", "its effective user; the number where that has no name"),
-    Column("stat", "text", "its state and marks, as ps prints them; --explain says what they mean"),
+    Column("stat", "text", "its state and marks, as ps prints them"),
     Column("state", "text", "its state in words", in_table=False),
     Column("meaning", "text", "stat in words", shown=False),
     Column("nice", "integer", "its niceness: -20 is served first, 19 last", in_table=False),

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import EXIT_OK, EXIT_SIGNALLED, CannotStart
-from ..report.model import Event
+from .event import Event
 from .procfs import peak_rss_kib
 from .result import RunResult
 from .signals import ENDING, SI_KERNEL, Signals, signal_name

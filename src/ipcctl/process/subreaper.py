@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import EXIT_FALSE, EXIT_OK, EXIT_SIGNALLED, EXIT_TIMED_OUT
-from ..report.model import Event
 from .descendant import Descendant
+from .event import Event
 from .run import Run
 from .signals import ENDING, SIG, Signals
 from .terminate import Descendants, signal_all

@@ -7,10 +7,11 @@ import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from ..times import iso8601
 from .model import Column, Report, Row
 from .sink import Sink
 from .table import alignment
-from .values import exact, iso8601
+from .values import exact
 
 # Every byte survives: what is not UTF-8 was decoded with surrogateescape, and ASCII JSON escapes it as \udcXX.
 to_json = json.JSONEncoder(ensure_ascii=True, allow_nan=False, check_circular=False).encode

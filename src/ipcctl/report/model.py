@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from ..process.event import Event
 
 Row = dict[str, Any]
 Kind = Literal["text", "integer", "real", "boolean", "time", "list", "object"]
@@ -69,17 +72,6 @@ class Check:
         self.observed = observed
         self.status = status
         self.reason = reason
-
-
-class Event:
-    """Something that a process did; `t_ms` counts from the start of the run."""
-
-    def __init__(self, t_ms: float, pid: int, role: str, event: str, detail: str = "") -> None:
-        self.t_ms = t_ms
-        self.pid = pid
-        self.role = role
-        self.event = event
-        self.detail = detail
 
 
 CHECK_COLUMNS = (

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from .model import Event, Report
+from typing import TYPE_CHECKING
+
+from .model import Report
 from .sink import Sink, visible_line
 from .table import cut
 from .trace import lanes
 from .values import duration
+
+if TYPE_CHECKING:
+    from ..process.event import Event
 
 WIDTH = 100  # columns of the drawing where there is no terminal to fit
 NARROWEST_LANE = 16

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .formats import to_json
-from .model import Event, Report
+from .model import Report
 from .sink import Sink
+
+if TYPE_CHECKING:
+    from ..process.event import Event
 
 
 def write_trace(report: Report, sink: Sink) -> None:

@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import datetime
-import functools
 from collections.abc import Callable
 from typing import Any
 
+from ..times import iso8601
 from .model import Column, Kind
 from .sink import visible_line
 
 SIZES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
-
-
-def iso8601(moment: float) -> str:
-    """Seconds since the epoch as ISO 8601 with milliseconds and the local zone's offset."""
-    seconds, milliseconds = divmod(int(moment * 1000 + 0.5) if moment >= 0 else round(moment * 1000), 1000)
-    clock, offset = whole_second(seconds)
-    return f"{clock}.{milliseconds:03}{offset}"
-
-
-@functools.lru_cache(maxsize=4096)
-def whole_second(seconds: int) -> tuple[str, str]:
-    """A second's local date and clock, and the offset of the zone then. Many processes start in the same second."""
-    text = datetime.datetime.fromtimestamp(seconds).astimezone().isoformat()
-    return text[:19], text[19:]
 
 
 def local_time(moment: float) -> str:

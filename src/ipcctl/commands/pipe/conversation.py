@@ -8,8 +8,8 @@ from ...errors import EXIT_OK, BadInput
 from ...ipc.pipe.duplex import DUPLEX_COLUMNS, Duplex
 from ...report.model import Report
 from ...report.output import Output
-from ...report.sink import say
 from ..running import run_and_report
+from ..wording import tell
 
 
 def run_duplex(
@@ -29,7 +29,7 @@ def run_duplex(
         from ...ipc.pipe.transcript import Transcript
 
         written = Transcript(transcript)
-    job = Duplex(commands, written, stall, timeout, grace, strict, lambda line: say(f"ipcctl pipe: {line}"))
+    job = Duplex(commands, written, stall, timeout, grace, strict, tell)
     run_and_report(output, "pipe", job, lambda: Report(
         "pipe", DUPLEX_COLUMNS, job.status == EXIT_OK, summary(job), job.rows(), events=job.events,
         title="two commands that talked to each other"))  # fmt: skip

@@ -13,9 +13,9 @@ from ...errors import EXIT_FALSE, EXIT_OK
 from ...report.model import Column, Report
 from ...report.options import output_options
 from ...report.output import Output
-from ...report.sink import say
 from ..names import NAME_COLUMN, Concept, ObjectName, add_list_and_remove
 from ..running import show
+from ..wording import tell
 
 if TYPE_CHECKING:
     from ...ipc.queue.queues import Queues
@@ -47,7 +47,7 @@ def queues() -> Queues:
 
 def notice(line: str) -> None:
     """Tell what was found and put right."""
-    say(f"ipcctl queue: {line}")
+    tell(line)
 
 
 def tables() -> dict[str, tuple[Column, ...]]:

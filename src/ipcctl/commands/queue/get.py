@@ -110,7 +110,7 @@ def printer(zero: bool, as_json: bool) -> Callable[..., bytes]:
 def json_object(message: Message, why: str | None) -> bytes:
     """A message as JSON; bytes that are not UTF-8 are kept as surrogates."""
     from ...report.formats import to_json
-    from ...report.values import iso8601
+    from ...times import iso8601
 
     fields = {"id": message.id, "time": iso8601(message.put_at), "attempts": message.attempts,
               "message": message.body.decode("utf-8", "surrogateescape")}  # fmt: skip

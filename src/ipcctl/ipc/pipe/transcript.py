@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...errors import BadInput
-from ...report.values import iso8601
+from ...times import iso8601
 
 AT_ONCE = 4096  # a pipe that can be written to has room for so much (pipe(7), PIPE_BUF)
 ENOUGH = 1 << 20  # with so much waiting to be written, nothing more should be said
@@ -100,7 +100,7 @@ def opened(path: str) -> int:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        remedy = "give --transcript a file in a directory you may write to"
+        remedy = "give `transcript` a file in a directory you may write to"
         raise BadInput(f"cannot write the transcript to {path!r}: {why}; {remedy}") from None
 
 

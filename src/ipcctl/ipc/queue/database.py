@@ -176,7 +176,7 @@ def as_ipcctl_error(error: sqlite3.Error, name: str, path: str) -> IpcctlError:
     """What an error of SQLite means here, with the remedy."""
     what = str(error)
     if any(sign in what for sign in DAMAGED):
-        remedy = f"it was left as it is; 'ipcctl queue remove {name}' removes it"
+        remedy = f"it was left as it is; `remove {name}` removes it"
         return Corrupted(f"queue {name!r} is damaged ({what}: {path!r}); {remedy}")
     if "full" in what or "disk I/O" in what:
         return IpcctlError(f"queue {name!r}: {what} ({path!r}); free some space")
@@ -190,7 +190,7 @@ def as_ipcctl_error(error: sqlite3.Error, name: str, path: str) -> IpcctlError:
 def lost(name: str, path: str, count: int) -> Corrupted:
     """That the log lacks what was acknowledged: it was deleted or damaged, or the power was cut."""
     what = f"queue {name!r} is damaged: the last {count} messages are lost ({path + '-wal'!r})"
-    return Corrupted(f"{what}; delete {path + '-lock'!r} to go on without them, or 'ipcctl queue remove {name}'")
+    return Corrupted(f"{what}; delete {path + '-lock'!r} to go on without them, or `remove {name}`")
 
 
 # --- how a queue comes and goes

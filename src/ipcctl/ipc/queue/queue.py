@@ -95,7 +95,7 @@ class Queue:
         if bound is not None and bound != settled:
             has = f"at most {settled} messages" if settled else "any number of messages"
             since = f"queue {self.name!r} is one of {has}, since its first put"
-            raise BadInput(f"{since}; --max {bound} cannot change that")
+            raise BadInput(f"{since}; `bound` {bound} cannot change that")
         return settled
 
     def close_to_puts(self) -> None:

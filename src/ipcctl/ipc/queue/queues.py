@@ -48,7 +48,7 @@ class Queues(Registry):
         """The queue, made if it is not there; where it is there, it stays where it is."""
         place = self.place_of(name)
         if durable and place is self.passing and name in place.names():
-            remedy = f"'ipcctl queue remove {name}' first, or leave --durable out"
+            remedy = f"`remove {name}` first, or leave `durable` out"
             raise BadInput(f"queue {name!r} is there, and not a durable one; {remedy}")
         if name not in place.names():
             place = self.durable if durable else self.passing

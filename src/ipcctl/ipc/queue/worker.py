@@ -234,9 +234,9 @@ def argument_problem(argv: Sequence[str]) -> str | None:
     """Why these cannot be the arguments of a program, by what a message is."""
     for each in argv:
         if "\0" in each:
-            return "it has a NUL byte, which no argument can have; use --stdin"
+            return "it has a NUL byte, which no argument can have; use `on_stdin`"
         if len(os.fsencode(each)) >= LONGEST_ARGUMENT:  # with the NUL at its end
-            return f"it is longer than an argument can be ({LONGEST_ARGUMENT - 1} bytes); use --stdin"
+            return f"it is longer than an argument can be ({LONGEST_ARGUMENT - 1} bytes); use `on_stdin`"
     return None
 
 

@@ -47,7 +47,7 @@ class Record:
                 return found
         except (ValueError, KeyError, OverflowError):
             pass
-        raise Corrupted(f"{place.path(name)!r} is not as ipcctl wrote it; remove it: ipcctl sem remove {name}")
+        raise Corrupted(f"{place.path(name)!r} is not as ipcctl wrote it; remove it: `remove {name}`")
 
     def write(self, path: str) -> None:
         """Write it into a file. Raises OSError."""
@@ -76,8 +76,8 @@ class Semaphores(Registry):
         self.place.used(name)
         if capacity is not None and (there := found.state().capacity) != capacity:
             raise BadInput(
-                f"{name!r} has capacity {there}, and -n {capacity} was given; leave -n out,"
-                f" or change it: ipcctl sem resize {name} {capacity}"
+                f"{name!r} has capacity {there}, and `slots` {capacity} was given; leave it out,"
+                f" or change it: `resize {name} {capacity}`"
             )
         return found
 
@@ -194,7 +194,7 @@ def check_namespace(name: str, lost: Record) -> None:
     if lost.namespace != namespace():
         raise IpcctlError(
             f"{name!r} was made in another IPC namespace (a container's), or in one that is gone;"
-            f" use another IPCCTL_DIR in each, or remove it: ipcctl sem remove {name}"
+            f" use another IPCCTL_DIR in each, or remove it: `remove {name}`"
         )
 
 

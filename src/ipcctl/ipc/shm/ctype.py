@@ -63,7 +63,8 @@ class CType:
         if self.code == "c":
             char = text.encode("utf-8", "surrogateescape")
             if len(char) != 1:
-                raise BadInput(f"{text[:40]!r} has {len(char)} bytes; ctype 'c' takes one each: --bytes takes them all")
+                what = f"{text[:40]!r} has {len(char)} bytes"
+                raise BadInput(f"{what}; ctype 'c' takes one each: `from_stdin` takes them all")
             return char
         if len(text) != 1 or is_surrogate(ord(text)):
             raise BadInput(f"{text[:40]!r} is no single character; give ctype 'u' one each")
@@ -85,7 +86,7 @@ class CType:
         """That a number is outside the type's range, with the range."""
         said = said if len(said) <= MOST_DIGITS else f"{said[:20]}… ({len(said)} characters)"
         if self.is_real:
-            remedy = "; give --ctype d" if self.code == "f" else ""
+            remedy = "; give `ctype` d" if self.code == "f" else ""
             return OutOfRange(f"{said} is outside the range of ctype {self}{remedy}")
         return OutOfRange(f"{said} is outside the range of ctype {self}, {self.low} to {self.high}")
 
@@ -126,7 +127,7 @@ def fitting_for(texts: Sequence[str]) -> CType:
         return CType("q")
     wrong = next((each for each in texts if not REAL.fullmatch(each)), None)
     if wrong is not None:
-        raise BadInput(f"{wrong[:40]!r} is no number; give --ctype c for characters, or --bytes for bytes from stdin")
+        raise BadInput(f"{wrong[:40]!r} is no number; give `ctype` c for characters, or `from_stdin` for bytes")
     return CType("d")
 
 

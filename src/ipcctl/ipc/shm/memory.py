@@ -115,7 +115,7 @@ class Memory:
 
     def corrupted(self, why: str) -> Corrupted:
         """The error, with the remedy."""
-        return Corrupted(f"the shared memory {self.path!r} is corrupted: {why}; `ipcctl shm remove` takes it away")
+        return Corrupted(f"the shared memory {self.path!r} is corrupted: {why}; `remove` takes it away")
 
     def close(self) -> None:
         """Unmap and close it, if it was not closed yet."""

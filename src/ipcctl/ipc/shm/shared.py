@@ -301,7 +301,7 @@ class Shared:
 
     def _check_ctype(self, memory: Memory, ctype: CType) -> None:
         if memory.ctype.code != ctype.code:
-            remedy = f"give --ctype {memory.ctype.code}, or remove it first"
+            remedy = f"give `ctype` {memory.ctype.code}, or `remove {self.name}` first"
             raise BadInput(f"{self.name!r} holds ctype {memory.ctype}, not {ctype}; {remedy}")
 
     def _grown(self, ctype: CType, raw: bytes) -> bool:

@@ -39,7 +39,7 @@ class DaemonSpec:
         self,
         argv: Sequence[str],
         streams: Sequence[int],
-        directory: str = "/",
+        chdir: str = "/",
         umask: int | None = None,
         account: Account | None = None,
         pidfile: str | None = None,
@@ -48,7 +48,7 @@ class DaemonSpec:
     ) -> None:
         self.argv = argv
         self.streams = streams
-        self.directory = directory
+        self.chdir = chdir
         self.umask = umask
         self.account = account
         self.pidfile = pidfile
@@ -100,10 +100,10 @@ def prepare(spec: DaemonSpec, failure: int) -> None:
     if spec.account is not None:
         become_user(spec.account)
     try:
-        os.chdir(spec.directory)
+        os.chdir(spec.chdir)
     except OSError as error:
-        why = f"cannot enter {spec.directory!r}: {error.strerror}"
-        raise BadInput(f"{why}; give --chdir a directory that is there and may be searched") from None
+        why = f"cannot enter {spec.chdir!r}: {error.strerror}"
+        raise BadInput(f"{why}; give `chdir` a directory that is there and may be searched") from None
     reset_signals()
 
 

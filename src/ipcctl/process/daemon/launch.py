@@ -268,5 +268,5 @@ def account_of(name: str) -> Account:
         what = f"no user {user!r}" if not group else f"no user {user!r} or no group {group!r}"
         raise BadInput(f"{what}; `getent passwd` and `getent group` list those there are") from None
     if os.geteuid() not in (0, entry.pw_uid):
-        raise BadInput(f"only root may start a daemon as {entry.pw_name!r}; leave --user out, or do it as root")
+        raise BadInput(f"only root may start a daemon as {entry.pw_name!r}; leave `user` out, or do it as root")
     return Account(entry.pw_name, entry.pw_uid, gid, os.getgrouplist(entry.pw_name, gid))

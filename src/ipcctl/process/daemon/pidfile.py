@@ -208,7 +208,7 @@ class Pidfile:
     def pid(self) -> int | None:
         """The PID in the file; None when it is empty."""
         if not stat.S_ISREG(os.fstat(self.descriptor).st_mode):
-            raise BadInput(f"{self.path!r} is no regular file; give --pidfile another name")
+            raise BadInput(f"{self.path!r} is no regular file; give `pidfile` another name")
         raw = os.pread(self.descriptor, 64, 0).strip()
         if raw and not (raw.isdigit() and len(raw) <= 10):
             raise BadInput(f"{self.path!r} is no pidfile: it holds {raw[:20]!r}, not a PID; give another name")

@@ -63,12 +63,12 @@ def test_several_at_once(queue: Queue, env: dict[str, str], tmp_path: Path) -> N
     assert sorted(log(env)) == ["1", "2", "3", "4"]
 
 
-def test_tried_again_then_set_aside_then_revived(queue: Queue, env: dict[str, str]) -> None:
+def test_tried_again_then_dead_letters_then_revived(queue: Queue, env: dict[str, str]) -> None:
     queue("put", "q", "bad", "good")
     script = 'echo "{} $IPCCTL_ATTEMPT" >> $LOG; [ {} = good ] || kill -TERM $$'
     done = queue("work", "q", "--retries", "2", "--until-empty", "--", "sh", "-c", script)
     assert done.returncode == 1
-    assert one_line(done.stderr) == "ipcctl queue: message 1 is set aside after 3 attempts: SIGTERM"
+    assert one_line(done.stderr) == "ipcctl queue: message 1 is a dead letter after 3 attempts: SIGTERM"
     assert log(env) == ["bad 1", "bad 2", "bad 3", "good 1"]
     assert figures(queue) == (0, 0, 1, 1)
     dead = json.loads(queue("peek", "q", "--dead", "--json").stdout)
@@ -81,7 +81,7 @@ def test_tried_again_then_set_aside_then_revived(queue: Queue, env: dict[str, st
     assert queue("revive", "q").returncode == 1
 
 
-def test_a_message_that_can_be_no_argument_is_set_aside_at_once(queue: Queue) -> None:
+def test_a_message_that_can_be_no_argument_is_a_dead_letter_at_once(queue: Queue) -> None:
     queue("put", "q", "--whole", data="a\0b")
     queue("put", "q", "--whole", data="x" * 131072)
     queue("put", "q", "x" * 131071)
@@ -150,7 +150,7 @@ def test_a_command_that_takes_longer_than_its_lease_is_ended_with_its_tree(queue
     args = ["--lease", "100ms", "--grace", "50ms", "--retries", "1", "--until-empty"]
     done = queue("work", "q", *args, "--", "sh", "-c", script)
     assert done.returncode == 1
-    assert one_line(done.stderr).endswith("is set aside after 2 attempts: took longer than 0.1 s")
+    assert one_line(done.stderr).endswith("is a dead letter after 2 attempts: took longer than 0.1 s")
     assert len(log(env)) == 4
     assert not any(map(runs, map(int, log(env))))
     end_children()  # a killed worker's commands go on

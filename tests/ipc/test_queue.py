@@ -53,7 +53,7 @@ def test_first_in_first_out_and_gone_when_done(queue: Queue) -> None:
     queue.put([b"", b"\0\xff\n"])
     first = queue.take(3)
     assert (bodies(first), figures(queue)) == ([b"1", b"2", b""], (1, 3, 0, 4, 0))
-    assert queue.done(first)
+    assert queue.acknowledge(first)
     assert (bodies(queue.take(9)), figures(queue)) == ([b"\0\xff\n"], (0, 1, 0, 4, 3))
 
 
@@ -63,8 +63,8 @@ def test_two_never_take_the_same_and_what_is_given_back_comes_first(queue: Queue
         mine, theirs = queue.take(2), other.take(2)
         mine_too = queue.take(2, attempt=True)
         assert [bodies(each) for each in (mine, theirs, mine_too)] == [[b"0", b"1"], [b"2", b"3"], [b"4", b"5"]]
-        other.give_back(theirs)
-        queue.done(mine)
+        other.requeue(theirs)
+        queue.acknowledge(mine)
         assert bodies(other.take(9)) == [b"2", b"3"], "a range ends where another lease begins"
         assert bodies(other.take(9)) == [b"6", b"7", b"8"]
         assert figures(queue) == (0, 7, 0, 9, 2)
@@ -78,17 +78,17 @@ def test_a_lease_that_is_over_is_anothers(queue: Queue, queues: Queues) -> None:
     with queues.open("q") as other:
         again = other.take(1, attempt=True)
         assert (bodies(again), again.messages[0].attempts) == ([b"1"], 2)
-        assert not queue.done(late)
+        assert not queue.acknowledge(late)
         assert not queue.failed(late, 0, "late")
-        assert other.done(again)
+        assert other.acknowledge(again)
     assert figures(queue) == (0, 0, 0, 1, 1)
 
 
-def test_failures_are_counted_then_set_aside_then_revived_at_the_end(queue: Queue) -> None:
+def test_failures_are_counted_then_dead_letters_then_revived_at_the_end(queue: Queue) -> None:
     queue.put([b"bad", b"good"])
     assert not queue.failed(queue.take(1, attempt=True), 1, "status 1")
     killed = queue.take(1, attempt=True)
-    queue.give_back(killed)
+    queue.requeue(killed)
     assert queue.failed(again := queue.take(1, attempt=True), 1, "status 2")
     assert (again.messages[0].attempts, figures(queue)) == (3, (1, 0, 1, 2, 0))
     ((dead, why),) = queue.dead(9)
@@ -111,7 +111,7 @@ def test_a_bound_holds_what_is_leased_too_and_is_the_first_puts(queue: Queue) ->
         Producer(queue, 2, 0).put([b"3"])
     with pytest.raises(WaitTimedOut):
         Producer(queue, 2, 0.01).put([b"3"])
-    queue.done(taken)
+    queue.acknowledge(taken)
     assert queue.put([b"3", b"4"], bound=2) == 1
 
 
@@ -130,7 +130,7 @@ def test_closed(queue: Queue) -> None:
     for taken in getter.batches():
         assert bodies(taken) == [b"1", b"2"]
         assert not queue.is_over()
-        queue.done(taken)
+        queue.acknowledge(taken)
     assert (getter.count, queue.is_over()) == (2, True)
 
 
@@ -150,7 +150,7 @@ def test_a_getter_that_waits_hears_of_each_kind_of_change(queue: Queue, queues: 
         assert is_heard()
         taken = other.take(1)
         assert not is_heard(), "what concerns nobody wakes nobody"
-        other.give_back(taken)
+        other.requeue(taken)
         assert is_heard()
         other.take(1)
     assert is_heard(), "its descriptor was closed, as the kernel does when it is killed"
@@ -180,7 +180,7 @@ def test_a_bounded_queue_passes_all_between_threads(queue: Queue, queues: Queues
     found = []
     for taken in Consumer(queue, None, 20.0).batches():
         found += bodies(taken)
-        queue.done(taken)
+        queue.acknowledge(taken)
     thread.join()
     assert found == wanted
 
@@ -190,8 +190,8 @@ def test_an_emptied_queue_gives_its_room_back(queue: Queue) -> None:
     queue.put([bytes(1 << 20)] * 9)
     taken = queue.take(9)
     assert len(taken.messages) == 8, "not more is taken into memory at once than is good"
-    queue.done(taken)
-    queue.done(queue.take(9))
+    queue.acknowledge(taken)
+    queue.acknowledge(queue.take(9))
     assert path.stat().st_size < 1 << 20
     assert not path.with_name("q.queue-wal").stat().st_size
 
@@ -232,7 +232,7 @@ def get(number):
             taken = queue.take(size)
             if taken.messages:
                 os.write(gets[1], b"".join(each.body + b"\\n" for each in taken.messages))
-                queue.done(taken)
+                queue.acknowledge(taken)
 
 def child(function, number):
     pid = os.fork()
@@ -262,7 +262,7 @@ acknowledged, printed = (Counter(seen[pipe].split()) for pipe in seen)
 with queues.open_or_make("q") as queue:
     while (taken := queue.take(1000)).messages:
         printed.update(each.body for each in taken.messages)
-        queue.done(taken)
+        queue.acknowledge(taken)
     print(json.dumps({
         "lost": len(acknowledged.keys() - printed.keys()), "acknowledged": len(acknowledged),
         "not acknowledged": len(printed.keys() - acknowledged.keys()),

@@ -66,7 +66,7 @@ def get_all(name: str, most: int | None, timeout_s: float | None, follow: bool, 
         for taken in getter.batches():
             sink.write_bytes(text(taken.messages))
             sink.flush()
-            queue.done(taken)
+            queue.acknowledge(taken)
         if most is not None:
             return EXIT_OK if getter.count == most else EXIT_FALSE
         return EXIT_FALSE if not follow and not getter.count and queue.is_over() else EXIT_OK

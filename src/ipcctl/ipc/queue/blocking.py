@@ -65,7 +65,7 @@ class Producer:
         self.count = 0
 
     def put(self, bodies: Sequence[bytes]) -> None:
-        """Put them all. Raises NoRoom, TooLate, Closed; `count` tells how many are in."""
+        """Put them all. Raises NoRoom, WaitTimedOut, Closed; `count` tells how many are in."""
         while bodies:
             put = self.queue.put(bodies, self.bound)
             self.count += put
@@ -95,7 +95,7 @@ class Consumer:
         self.count = 0
 
     def batches(self) -> Iterator[Taken]:
-        """What was taken, to be done with one by one. Ends when there is no more to come. Raises TooLate."""
+        """Yield what was taken, to be acknowledged one by one, until no more is to come. Raises WaitTimedOut."""
         while self.most is None or self.count < self.most:
             taken = self.queue.take(BATCH if self.most is None else min(self.most - self.count, BATCH))
             if taken.messages:

@@ -32,7 +32,7 @@ CREATE TABLE queue(             -- one row
     held    INTEGER NOT NULL,   -- messages in the table below
     bytes   INTEGER NOT NULL,   -- … and their bytes
     put     INTEGER NOT NULL,   -- how many were ever put
-    got     INTEGER NOT NULL,   -- how many were ever done with
+    got     INTEGER NOT NULL,   -- how many were ever acknowledged
     holders INTEGER NOT NULL    -- the last number given to a holder of leases
 );
 CREATE TABLE message(id INTEGER PRIMARY KEY, put_at REAL NOT NULL, body BLOB NOT NULL);

@@ -1,6 +1,6 @@
 """Which messages are taken, by whom, until when: leases on ranges of ids, that end when their holder does.
 
-    ids        1 2 3 4 5 6 7 8 9 …          a message keeps its id until it is done with; ids only grow
+    ids        1 2 3 4 5 6 7 8 9 …          a message keeps its id until it is acknowledged; ids only grow
     leases       [2–4]   [6]                 nothing is ever put inside of a range
     waiting    1       5   7 8 9 …           what lies between them, in order
 
@@ -56,8 +56,8 @@ class Leases:
         """When the first of them is over by itself (time.monotonic)."""
         return min((each.until for each in self.valid if each.until is not None), default=None)
 
-    def give_back_void(self) -> None:
-        """Let the messages of void leases wait again."""
+    def requeue_void(self) -> None:
+        """Requeue the messages of void leases."""
         self.db.executemany("DELETE FROM lease WHERE first = ?", [(each.first,) for each in self.void])
 
     def gaps(self) -> Iterator[tuple[int, int]]:

@@ -25,7 +25,7 @@ class Message:
 
 
 class Taken:
-    """Messages on leases, to be done with, to be given back, or to fail."""
+    """Messages on leases, to be acknowledged, to be requeued, or to fail."""
 
     def __init__(self, messages: Sequence[Message], leases: Sequence[Lease]) -> None:
         self.messages = messages

@@ -1,12 +1,12 @@
 """A queue between processes that know its name: messages are bytes, first in, first out, and outlast every process.
 
-    put ──► waiting ──take──► leased ──done──► gone
+    put ──► waiting ──take──► leased ──acknowledge──► deleted
                ▲                 │
-               ├── give back, or the holder's end
-               └── failed ───────┴── too often ──► dead ── revive ──► waiting, at the end
+               ├── requeue, or the holder's end
+               └── failed ───────┴── too often ──► dead letter ── revive ──► waiting, at the end
 
-What was put is in the database when `put` returns. What was taken is on a lease until it is done with: a taker that is
-killed at any instant loses nothing, and what it may have printed already is given out again.
+What was put is in the database when `put` returns. What was taken is on a lease until it is acknowledged: a consumer
+that is killed at any instant loses nothing, and what it may have printed already is delivered again (at least once).
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class Queue:
         """
         with self.store.changing() as db:
             leases = Leases(db, self.store.lockfile, self._holder)
-            leases.give_back_void()
+            leases.requeue_void()
             found, ranges = self._waiting(db, leases, count, attempt)
             if found:
                 self._lease(db, ranges, None if lease_s is None else time.monotonic() + lease_s)
@@ -158,12 +158,12 @@ class Queue:
             [(each.id,) for each in messages],
         )
 
-    def done(self, taken: Taken) -> bool:
-        """Be done with what was taken: it is gone. False when a lease was over before, and the messages are others'."""
-        return self.done_all([taken]) == 1
+    def acknowledge(self, taken: Taken) -> bool:
+        """Acknowledge what was taken, which deletes it. False when a lease was over before: then it is others'."""
+        return self.acknowledge_all([taken]) == 1
 
-    def done_all(self, several: Sequence[Taken]) -> int:
-        """As `done`, for several at once; with how many of them it is."""
+    def acknowledge_all(self, several: Sequence[Taken]) -> int:
+        """As `acknowledge`, for several at once; with how many of them it is."""
         with self.store.changing() as db:
             ours = [taken for taken in several if self._end(db, taken)]
             for taken in ours:
@@ -182,14 +182,14 @@ class Queue:
             db.execute("DELETE FROM tried WHERE id BETWEEN ? AND ?", (each.first, each.last))
         db.execute("UPDATE queue SET held = held - ?, bytes = bytes - ?, got = got + ?", (count, size, count))
 
-    def give_back(self, taken: Taken) -> None:
-        """Let what was taken wait again, at its old place."""
+    def requeue(self, taken: Taken) -> None:
+        """Requeue what was taken, at its old position."""
         with self.store.changing() as db:
             self._end(db, taken)
         self.store.lockfile.notify()
 
     def failed(self, taken: Taken, retries: int, why: str) -> bool:
-        """Count a failed attempt at the message; after more than `retries` it is set aside. Whether it was."""
+        """Count a failed attempt at the message; after more than `retries` it is a dead letter. Whether it is."""
         (message,) = taken.messages
         message.failures += 1
         aside = message.failures > retries
@@ -197,13 +197,13 @@ class Queue:
             if not self._end(db, taken):
                 return False
             if aside:
-                self._set_aside(db, message, why)
+                self._make_dead_letter(db, message, why)
             else:
                 db.execute("UPDATE tried SET failures = failures + 1 WHERE id = ?", (message.id,))
         self.store.lockfile.notify()
         return aside
 
-    def _set_aside(self, db: sqlite3.Connection, message: Message, why: str) -> None:
+    def _make_dead_letter(self, db: sqlite3.Connection, message: Message, why: str) -> None:
         values = (message.id, message.put_at, message.attempts, why, message.body)
         db.execute("INSERT INTO dead VALUES(?, ?, ?, ?, ?)", values)
         db.execute("DELETE FROM message WHERE id = ?", (message.id,))
@@ -226,7 +226,7 @@ class Queue:
         if pages * size > ROOM and not held and not dead:
             self.store.vacuum()
 
-    # --- those set aside
+    # --- dead letters
 
     def requeue_dead(self, ids: Sequence[int] = ()) -> int:
         """Put the dead ones, all or those of these ids, at the end, as if they were new; how many. Raises BadInput."""
@@ -265,7 +265,7 @@ class Queue:
         return []
 
     def dead(self, count: int) -> Iterator[tuple[Message, str]]:
-        """Those set aside, up to `count`, with why."""
+        """Yield the dead letters, up to `count`, with why."""
         after = 0
         for _ in range(count):
             with self.store.looking() as db:

@@ -1,7 +1,7 @@
 """Run a command for each message of a queue, several at once: done on status 0, back in the queue otherwise.
 
     take on a lease ─► spawn COMMAND ─► ended: 0 ─────────────► done
-                          │                    another status ─► failed: waits again, or is set aside after the retries
+                          │                    another status ─► failed: requeued, or a dead letter after the retries
                           ├─ its lease is over ─► TERM, grace, KILL ─► failed
     asked to end ─────────┴─► TERM, grace, KILL ─► given back, as if it had never been tried
 
@@ -50,9 +50,9 @@ class Delivery:
 class Worker:
     """Works through a queue.
 
-    slots: so many commands at once. retries: after so many more failures a message is set aside. lease_s: so long may
-    a command take. on_stdin: the message is its input and no argument. until_empty: end when no message is left; else
-    only when the queue is closed, too. tell: is given a line for each message that is set aside.
+    slots: so many commands at once. retries: after so many more failures a message is a dead letter. lease_s: so long
+    may a command take. on_stdin: the message is its input and no argument. until_empty: end when no message is left; else
+    only when the queue is closed, too. tell: is given a line for each dead letter.
     """
 
     def __init__(
@@ -76,13 +76,13 @@ class Worker:
         self.on_stdin = on_stdin
         self.until_empty = until_empty
         self.tell = tell
-        self.set_aside = 0
+        self.dead_letters = 0
         self._jobs: dict[int, Delivery] = {}
         self._taken: list[Taken] = []  # of which no command runs yet
         self._inherited = children_of_ours()
 
     def run(self) -> int:
-        """Work until it is over; the status is 1 when a message was set aside.
+        """Work until it is over; the status is 1 when a message became a dead letter.
 
         Raises CannotStart for a command that cannot be started, Removed, and Interrupted when a signal asks us to end;
         whatever it raises, no command runs any more then, and what was taken waits again.
@@ -98,7 +98,7 @@ class Worker:
             except BaseException:
                 self._end_all()
                 raise
-        return EXIT_FALSE if self.set_aside else EXIT_OK
+        return EXIT_FALSE if self.dead_letters else EXIT_OK
 
     def _fill(self) -> bool:
         """Start a command for each message there is, while there are slots; whether any runs."""
@@ -158,10 +158,10 @@ class Worker:
         return ended
 
     def _settle(self, ended: Sequence[tuple[Delivery, int]]) -> None:
-        """Be done with the messages whose command succeeded, and count the failure of the others."""
+        """Acknowledge the messages whose command succeeded, and count the failure of the others."""
         well = [job.taken for job, wait_status in ended if wait_status == 0]
         if well:
-            self.queue.done_all(well)
+            self.queue.acknowledge_all(well)
         for job, wait_status in ended:
             if wait_status != 0:
                 exit_code, name, _ = decode(wait_status)
@@ -171,8 +171,8 @@ class Worker:
     def _failed(self, taken: Taken, retries: int, why: str) -> None:
         if self.queue.failed(taken, retries, why):
             message = taken.messages[0]
-            self.set_aside += 1
-            self.tell(f"message {message.id} is set aside after {message.attempts} attempts: {why}")
+            self.dead_letters += 1
+            self.tell(f"message {message.id} is a dead letter after {message.attempts} attempts: {why}")
 
     def _end_late(self) -> None:
         """End the trees of those that have had their time: TERM, and after the grace period KILL."""
@@ -200,10 +200,10 @@ class Worker:
         well = [job.taken for job, wait_status in ended if wait_status == 0]
         if self.queue.store.is_there():
             if well:
-                self.queue.done_all(well)
+                self.queue.acknowledge_all(well)
             for each in unfinished:
                 if each not in well:
-                    self.queue.give_back(each)
+                    self.queue.requeue(each)
 
 
 class ChildWatcher:

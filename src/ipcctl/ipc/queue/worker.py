@@ -51,8 +51,8 @@ class Worker:
     """Works through a queue.
 
     slots: so many commands at once. retries: after so many more failures a message is a dead letter. lease_s: so long
-    may a command take. on_stdin: the message is its input and no argument. until_empty: end when no message is left; else
-    only when the queue is closed, too. tell: is given a line for each dead letter.
+    may a command take. on_stdin: the message is its input and no argument. until_empty: end when no message is left;
+    else only when the queue is closed, too. tell: is given a line for each dead letter.
     """
 
     def __init__(

@@ -251,8 +251,10 @@ def stopped(output: Output, pidfile: str, grace: float) -> int:
     holder = holder_of(pidfile)
     row = row_of_holder(holder, pidfile)
     if holder is not None:
+        from ..process.procfs import require
         from ..process.session import Session, end_session
 
+        require(f"cannot stop the daemon of {pidfile!r}, PID {holder.pid or 'unknown'}: its session cannot be found")
         if holder.stat is None:
             who = f"PID {holder.pid}" if holder.pid else "it is in a PID namespace that is not seen from here"
             raise IpcctlError(f"cannot stop the daemon of {pidfile!r}: {who}; stop it as root, or from its namespace")

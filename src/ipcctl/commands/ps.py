@@ -12,9 +12,9 @@ from typing import Any
 import click
 
 from ..demos.columns import STATE_COLUMNS
-from ..errors import EXIT_FALSE, EXIT_OK, BadInput, Interrupted
+from ..errors import EXIT_FALSE, EXIT_INTERNAL, EXIT_OK, BadInput, Interrupted
 from ..process.listing import AT, COLUMNS, Lister, sigchld_disposition, stats
-from ..process.procfs import STATES
+from ..process.procfs import STATES, hides_others, require
 from ..process.selection import Selection
 from ..report.model import Column, Report, Row
 from ..report.options import output_options
@@ -160,6 +160,7 @@ def command(output: Output, states: bool, watch: float | None, **asked: Any) -> 
     check_together(output, states, watch, asked)
     if states:
         return show(output, "ps")
+    require("processes cannot be listed")
     gc.disable()  # rows have no cycles, and there are thousands of them to be walked in vain
     output.open()
     listing = Listing(output, asked)
@@ -186,6 +187,7 @@ class Listing:
 
     def __init__(self, output: Output, asked: dict[str, Any]) -> None:
         self.output = output
+        self.said = False  # that /proc hides some
         self.tree, self.zombies, self.limit = asked["tree"], asked["zombies"], asked["limit"]
         self.sort = sort_keys(asked["sort"], ZOMBIES if self.zombies else COLUMNS)
         states = "Z" if self.zombies else asked["states_wanted"]
@@ -211,14 +213,25 @@ class Listing:
         """List the processes once; return the exit status."""
         self.lister.look()
         self.selection.look()
-        say_missing(self.selection.missing)
+        self.say_not_shown()
         with contextlib.closing(self.selection.rows(Lister(()) if self.zombies else self.lister)) as found:
             report = self.zombie_report(found) if self.zombies else self.report(found)
-            report.ok = report.ok and not self.selection.missing
+            report.ok = report.ok and not self.selection.missing and not self.selection.hidden
             if self.only_counts:
                 report.rows = list(report.rows)
             self.output.write(report)
+        if self.selection.hidden:
+            return EXIT_INTERNAL  # what was asked for is there, and cannot be told of
         return EXIT_OK if report.ok else EXIT_FALSE
+
+    def say_not_shown(self) -> None:
+        """Tell of PIDs that nobody has, and, once, of processes that /proc hides."""
+        say_missing(self.selection.missing)
+        hidden = self.selection.hidden
+        if (option := hides_others()) and (hidden or not self.said):
+            self.said = True
+            which = f"process {', '.join(map(str, hidden))} runs, and" if hidden else "others' processes"
+            say(f"ipcctl ps: {which} cannot be seen: /proc is mounted with {option}; list them as root")
 
     def report(self, found: Iterable[Row]) -> Report:
         """The processes as rows, or as a tree; the figures are counted as the rows come."""

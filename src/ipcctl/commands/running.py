@@ -31,6 +31,8 @@ def run_and_report(output: Output, concept: str, job: Run, report: Callable[[], 
     """
     records = job.run()
     failures = {each.start_error: None for each in records if each.start_error}
+    if job.not_found:
+        say(f"ipcctl {concept}: {job.not_found}")
     told_by_report = output.on_stderr and output.format != "table" and not output.quiet
     for message in () if told_by_report else failures:
         say(f"ipcctl {concept}: {message}")

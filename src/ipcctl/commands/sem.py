@@ -150,9 +150,14 @@ def stat(output: Output, name: str) -> int:
 def report_on(found: Semaphore) -> Report:
     """The figures and the holders of one."""
     from ..ipc.sem.holders import holders_of
+    from ..process.procfs import NoProc
 
-    rows = sorted(holders_of(found.id), key=lambda row: float(row["since"]))
     state = found.state()
+    try:
+        rows = sorted(holders_of(found.id), key=lambda row: float(row["since"]))
+    except NoProc as error:  # how many there are the kernel tells all the same
+        rows = []
+        say(f"ipcctl sem: who holds {found.name!r} cannot be told: {error}")
     figures = {each.name: getattr(state, each.name) for each in FIGURES}
     summary = {"name": found.name, **figures, "unmarked": max(state.held - len(rows), 0)}
     title = f"holders of {found.name}, by the marks in their environments"

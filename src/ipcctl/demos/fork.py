@@ -24,7 +24,7 @@ from collections import Counter
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 
-from ..process.procfs import PAGE_KIB, TICKS, Stat, children_of, pids, read, stat_of, status_of
+from ..process.procfs import PAGE_KIB, TICKS, Stat, children_of, path_of, pids, read, stat_of, status_of
 from ..process.wait_status import decode
 from .channels import Barrier, Channel, Pipe, ending_child
 from .harness import (
@@ -109,7 +109,7 @@ def errno_of_fork() -> int:
 
 def is_privileged() -> bool:
     """Whether we have a capability that RLIMIT_NPROC does not bind: CAP_SYS_ADMIN (21) or CAP_SYS_RESOURCE (24)."""
-    effective = int(status_of(os.getpid()).get("CapEff", "0"), 16)
+    effective = int(status_of().get("CapEff", "0"), 16)
     return bool(effective & (1 << 21 | 1 << 24))
 
 
@@ -248,9 +248,9 @@ def private_kib(stage: Stage, pid: int) -> int:
     """Once the child has stopped: the memory it shares with nobody, in KiB (Private_Dirty in smaps_rollup)."""
     wait_until_stopped(pid)
     stage.event(pid, "stopped")
-    raw = read(f"/proc/{pid}/smaps_rollup")
+    raw = read(path := path_of(pid, "smaps_rollup"))
     if not raw:
-        raise Skip(f"/proc/{pid}/smaps_rollup is not there, or is not to be read")
+        raise Skip(f"{path} is not there, or is not to be read")
     (channel,) = (each for each in raw.splitlines() if each.startswith(b"Private_Dirty:"))
     return int(channel.split()[1])
 

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import LIMITS, NO_ROOM, CannotStart, Interrupted
 from ..process.event import Event
 from ..process.prctl import set_child_subreaper
-from ..process.procfs import children_of, stat_of
+from ..process.procfs import NoProc, children_of, hides_others, is_own, is_there, stat_of
 from ..process.signals import ENDING, Signals
 from ..process.terminate import kill_descendants
 from ..process.tree import children_of_ours, has_children
@@ -131,6 +131,8 @@ class Stage:
     def perform(self, id: str, statement: str, function: CheckFunction) -> Check:
         """Make one check; what goes wrong in it is a check that failed, with the reason."""
         self._check = id
+        if not is_own():
+            return as_check(NoProc("who takes part could not be seen, nor be ended"), id, statement)
         self.event(self.pid, "check", id)
         try:
             with deadline.deadline(deadline.LIMIT_S):
@@ -256,7 +258,7 @@ class Stage:
 
 def as_check(error: Exception, id: str, statement: str) -> Check:
     """What an error in a check comes to: skipped where the machine does not let us make it, else failed."""
-    if isinstance(error, Skip):
+    if isinstance(error, (Skip, NoProc)):
         return Check(id, statement, "", "", "skipped", str(error))
     if isinstance(error, OSError) and (remedy := (LIMITS | NO_ROOM).get(error.errno or 0)):
         return Check(id, statement, "", "", "skipped", f"{error.strerror}: {remedy}")
@@ -272,8 +274,13 @@ def text(value: object) -> str:
 
 
 def state_of(pid: int | None) -> str:
-    """The letter of a process's state in /proc/PID/stat; "gone" when the kernel has no record of it any more."""
+    """The letter of a process's state in /proc/PID/stat; "gone" when the kernel has no record of it any more.
+
+    Raises Skip where it is there, and hidden (hidepid).
+    """
     stat = stat_of(pid or 0)
+    if stat is None and pid and is_there(pid):
+        raise Skip(f"/proc does not show process {pid} to this user ({hides_others()}); look as root")
     return stat.state if stat else "gone"
 
 
@@ -409,8 +416,8 @@ def say_nothing(unraisable: object) -> None:
 
 def sweep(inherited: Collection[int] = ()) -> None:
     """Kill and reap whatever this process has started and not waited for."""
-    if not inherited and not has_children():
-        return  # nothing is left, as it should be
+    if not is_own() or (not inherited and not has_children()):
+        return  # nothing was started, or nothing is left, as it should be
     if reap_all(inherited):
         with Signals(()) as signals:
             kill_descendants(signals, lambda: reap_all(inherited), inherited)

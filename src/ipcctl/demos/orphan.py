@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 
 from ..process.prctl import PR_SET_PDEATHSIG, prctl, set_child_subreaper
-from ..process.procfs import stat_of
+from ..process.procfs import is_there, stat_of
 from .channels import Barrier, Channel, ending_child
 from .columns import ADOPTED_COLUMNS
 from .deadline import TooLong
@@ -100,7 +100,7 @@ def parent_of(pid: int) -> int | None:
 def program_of(pid: int) -> str:
     """The kernel's name for what a process runs."""
     stat = stat_of(pid)
-    return stat.name if stat else "gone"
+    return stat.name if stat else "hidden" if is_there(pid) else "gone"
 
 
 def name_of(pid: int) -> str:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
+from ..process.procfs import path_of
 from ..process.signals import signal_name
 from .channels import ending_child
 from .columns import MESSAGE_COLUMNS
@@ -365,7 +366,7 @@ def only_relatives(stage: Stage) -> Evidence:
 def links_of(pid: int) -> set[str]:
     """What a process's descriptors are: pipe:[4711], /dev/null (proc(5))."""
     found = set()
-    for name in os.listdir(f"/proc/{pid}/fd"):
+    for name in os.listdir(path_of(pid, "fd")):
         with contextlib.suppress(FileNotFoundError):
-            found.add(os.readlink(f"/proc/{pid}/fd/{name}"))
+            found.add(os.readlink(path_of(pid, f"fd/{name}")))
     return found

@@ -17,7 +17,18 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from ..process.procfs import Stat, all_stats, explained, marked_state, read, read_list, stat_of, status_of
+from ..process.procfs import (
+    Stat,
+    all_stats,
+    explained,
+    is_there,
+    marked_state,
+    path_of,
+    read,
+    read_list,
+    stat_of,
+    status_of,
+)
 from .channels import ending_child, recv, send
 from .columns import STATE_COLUMNS
 from .harness import Demonstration, Evidence, Skip, Stage, wait_for_state, wait_until_zombie
@@ -106,18 +117,12 @@ def is_root(pid: int, stats: dict[int, Stat]) -> bool:
 
 def is_hidden(pid: int) -> bool:
     """Whether a process runs, though /proc does not show it to us (mounted with hidepid)."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return stat_of(pid) is None
+    return is_there(pid) and stat_of(pid) is None
 
 
 def parents_by_list(everyone: Iterable[int]) -> dict[int, list[int]] | None:
     """For each process, those that have it in their list of children; None where the kernel shows no such lists."""
-    if read(f"/proc/{os.getpid()}/task/{os.getpid()}/children") is None:
+    if read("/proc/thread-self/children") is None:
         return None
     found: dict[int, list[int]] = {}
     for parent in everyone:
@@ -129,10 +134,10 @@ def parents_by_list(everyone: Iterable[int]) -> dict[int, list[int]] | None:
 def listed_children(pid: int) -> set[int]:
     """The kernel's list of a process's children, over all its threads (/proc/PID/task/TID/children)."""
     try:
-        threads = os.listdir(f"/proc/{pid}/task")
+        threads = os.listdir(path_of(pid, "task"))
     except OSError:
         return set()
-    lists = (read_list(f"/proc/{pid}/task/{thread}/children") or b"" for thread in threads)
+    lists = (read_list(path_of(pid, f"task/{thread}/children")) or b"" for thread in threads)
     return {int(child) for each in lists for child in each.split()}
 
 

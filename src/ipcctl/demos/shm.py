@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ..process.procfs import path_of
 from .channels import Barrier, Channel
 from .columns import EXPERIMENT_COLUMNS
 from .harness import Demonstration, Evidence, Skip, Stage
@@ -65,7 +66,7 @@ def tried(stage: Stage, id: str, experiment: str, expected: object, found: objec
 
 def mapping_of(pid: int, address: int) -> tuple[str, str]:
     """What the kernel says of the memory at an address: its permissions, and the file (device and inode) behind it."""
-    with open(f"/proc/{pid}/maps", errors="replace") as lines:
+    with open(path_of(pid, "maps"), errors="replace") as lines:
         for line in lines:
             limits, permissions, _, device, inode = line.split()[:5]
             low, high = (int(each, 16) for each in limits.split("-"))

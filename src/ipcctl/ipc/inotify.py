@@ -22,14 +22,21 @@ REMEDIES = {
 
 
 class Inotify:
-    """Tells of changes to an open file, from now on. Raises IpcctlError."""
+    """Tells of changes to an open file, from now on. Raises IpcctlError.
 
-    def __init__(self, descriptor: int) -> None:
+    Without a /proc it is the file that has the name now: look whether that is the open one once more, after this.
+    """
+
+    def __init__(self, descriptor: int, path: str) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
         self.descriptor: int = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
         if self.descriptor < 0:
             raise cannot_watch()
-        if libc.inotify_add_watch(self.descriptor, b"/proc/self/fd/%d" % descriptor, CHANGES) < 0:
+        for name in (b"/proc/self/fd/%d" % descriptor, os.fsencode(path)):
+            if libc.inotify_add_watch(self.descriptor, name, CHANGES) >= 0:
+                return
+            if ctypes.get_errno() == errno.ENOENT:  # there is no /proc, or the name was taken away
+                continue
             error = cannot_watch()
             os.close(self.descriptor)
             raise error

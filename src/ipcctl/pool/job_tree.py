@@ -12,8 +12,9 @@ import os
 import resource
 from collections.abc import Collection
 
-from ..process.procfs import Stat, all_stats, children_of, read
+from ..process.procfs import Stat, all_stats, children_of, is_own, path_of, read
 from ..process.tree import descendants
+from ..process.unseen import unseen_children
 
 RTTIME = getattr(resource, "RLIMIT_RTTIME", 15)
 MARKED = 1 << 62  # microseconds
@@ -50,7 +51,7 @@ def mark_of(pid: int) -> int | None:
     try:
         return resource.prlimit(pid, RTTIME)[0]
     except (OSError, ValueError):  # another user's: /proc tells of those too
-        for line in (read(f"/proc/{pid}/limits") or b"").splitlines():
+        for line in (read(path_of(pid, "limits")) or b"").splitlines():
             if line.startswith(b"Max realtime timeout"):
                 soft = line.split()[3]
                 return int(soft) if soft.isdigit() else None
@@ -66,6 +67,8 @@ class JobTree:
 
     def heads(self) -> list[int]:
         """Those of it that are children of this process, zombies too: the job itself, and the orphans."""
+        if not is_own():
+            return [] if self.pid is None else [self.pid]
         return [pid for pid in children_of(os.getpid()) if self.has_child(pid)]
 
     def has_child(self, pid: int) -> bool:
@@ -75,8 +78,8 @@ class JobTree:
     def found(self) -> list[Stat]:
         """Those that a scan finds, zombies too."""
         heads = set(self.heads())
-        if not heads:
-            return []
+        if not heads or not is_own():
+            return unseen_children(heads)
         stats = all_stats()
         found = [each for each in stats if each.pid in heads]
         for head in tuple(heads):
@@ -95,10 +98,9 @@ class ChildCounter:
     """
 
     def __init__(self) -> None:
-        pid = os.getpid()
         try:
-            self._file = os.open(f"/proc/{pid}/task/{pid}/children", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:  # a kernel that was not configured for it
+            self._file = os.open("/proc/thread-self/children", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:  # no /proc, or a kernel that was not configured for it
             self._file = -1
 
     def has_others(self, known: int) -> bool:

@@ -20,9 +20,12 @@ def usable_processors() -> int:
 
 
 def cpu_quota() -> float | None:
-    """The processors' worth of time that the narrowest of our cgroups allows; None where none is limited."""
+    """The processors' worth of time that the narrowest of our cgroups allows; None where none is limited.
+
+    Where /proc does not tell our cgroup, the root is looked at: a container's own, mostly (cgroup_namespaces(7)).
+    """
     found = []
-    for line in (read("/proc/self/cgroup") or b"").decode("utf-8", "surrogateescape").splitlines():
+    for line in (read("/proc/self/cgroup") or b"0::/").decode("utf-8", "surrogateescape").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
             continue

@@ -45,6 +45,8 @@ class Reporting:
                 self.output.write(report, live=True)
         if self.pool.fatal is not None and self.pool.wakeup.asked is None:
             say(f"{self._comment}ipcctl pool: {self.pool.fatal}")
+        if self.pool.not_found is not None:
+            say(f"{self._comment}ipcctl pool: {self.pool.not_found}")
         return self.statistics.status(self.pool)
 
     @property

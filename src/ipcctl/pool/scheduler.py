@@ -22,12 +22,12 @@ from collections.abc import Generator, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ..errors import LIMITS, CannotStart, IpcctlError
-from ..process.procfs import peak_rss_kib
+from ..process.procfs import peak_rss_kib, require
 from ..process.run import PEAK_NOISE_KIB, adopt_orphans
 from ..process.signals import Signals
 from ..process.spawn import cannot_start, start
 from ..process.terminate import KILL_WITHIN_S, SCAN_EVERY_S, alive, end_descendants, kill, signal_all
-from ..process.tree import children_of_ours, ended_children, others_are_left
+from ..process.tree import children_of_ours, ended_children, not_found, others_are_left
 from .job import Job, JobResult
 from .job_tree import ChildCounter, RlimitTag
 from .jobs import JobSource
@@ -94,6 +94,7 @@ class Pool:
         self.retried = 0
         self.wall_s = 0.0
         self.fatal: CannotStart | None = None  # why nothing can be started any more
+        self.not_found: str | None = None  # what is to be told of processes that could not be ended
         self.stopping = False  # no further job is to be started
         self.why_waiting: str | None = None  # what keeps the gate shut
         self._running: dict[int, Job] = {}  # by PID, in the order of their starts
@@ -116,11 +117,13 @@ class Pool:
 
     def run(self) -> Generator[JobResult, None, None]:
         """Run everything; yields each job's final record as it ends. What is left when it is closed, is ended."""
+        if self.plan.timeout_s is not None or self.plan.halt == "now":
+            require("what a job starts could not be found, to be ended with it")
         self.begun = time.monotonic()
         self._inherited = children_of_ours()
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
         self._environment = dict(os.environb)
-        self._floor_kib = (peak_rss_kib() or 0) + PEAK_NOISE_KIB
+        self._floor_kib = peak_rss_kib() + PEAK_NOISE_KIB
         with self.wakeup, contextlib.ExitStack() as closing:
             self._marks = RlimitTag(self.plan.timeout_s is not None)
             closing.callback(self._marks.clear)
@@ -375,7 +378,7 @@ class Pool:
 
     def _ended(self, job: Job, wait_status: int, usage: struct_rusage, at: float) -> None:
         if usage.ru_maxrss > self._floor_kib:  # perhaps we have grown
-            self._floor_kib = max(self._floor_kib, (peak_rss_kib() or 0) + PEAK_NOISE_KIB)
+            self._floor_kib = max(self._floor_kib, peak_rss_kib() + PEAK_NOISE_KIB)
         assert job.record is not None
         job.record.ended(wait_status, usage, at - job.begun, self._floor_kib)
         job.pid = None
@@ -470,7 +473,8 @@ class Pool:
         """End whatever is below this process, what jobs left behind as well."""
         grace_s = 0.0 if self._signals_handled > 1 else self.plan.grace_s
         with Signals() as signals:
-            end_descendants(signals, self._reap, grace_s, signal.SIGTERM, self._inherited)
+            end_descendants(signals, self._reap, grace_s, signal.SIGTERM, self._inherited, self._running.keys())
+        self.not_found = not_found()
         for job in self._ending:
             self._attempt_is_over(job)
         self._ending.clear()

@@ -60,7 +60,7 @@ def measure(size: int) -> None:
     """In the fresh interpreter: hold `size` bytes, measure each method, and print the rows as JSON."""
     held = bytearray(size)
     held[::4096] = b"\1" * len(range(0, size, 4096))  # written to, so that the pages are really there
-    rss_kib = kib(status_of(os.getpid()).get("VmRSS"))
+    rss_kib = kib(status_of().get("VmRSS"))
     print(json.dumps([row_of(method, start, rss_kib) for method, start in methods().items()]))
 
 

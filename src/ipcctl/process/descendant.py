@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .procfs import Stat, argv_of, stat_of
+from .procfs import Stat, argv_of, is_there, stat_of
+from .unseen import NEVER_READ
 
 if TYPE_CHECKING:
     from resource import struct_rusage
@@ -41,13 +42,15 @@ class Descendant:
         return self.stat.name
 
     def look(self) -> bool:
-        """Read again what /proc says of it; returns whether it still has a record there.
+        """Read again what /proc says of it; returns whether it is still there, if hidden from us by now (hidepid).
 
         A zombie keeps its name and has no arguments: where the name is another than the one that the arguments were
         read under, it called exec since, and they are not its own.
         """
         stat = stat_of(self.pid)
-        if stat is None or stat.start_ticks != self.stat.start_ticks:
+        if stat is None:
+            return is_there(self.pid)
+        if self.stat.start_ticks not in (stat.start_ticks, NEVER_READ):
             return False
         name, self.stat = self.stat.name, stat
         argv = None if stat.state in "ZX" else argv_of(self.pid)

@@ -21,6 +21,7 @@ from .procfs import (
     has_locked_memory,
     marked_state,
     owner_of,
+    path_of,
     pids,
     read,
     stat_of,
@@ -96,8 +97,8 @@ class Lister:
         age = self.now_ticks - start_ticks
         if age < 0:  # started while we looked
             age = 0
-        rss_kib = rss_pages * PAGE_KIB
         has_memory = not (flags & PF_KTHREAD or state in "ZX")
+        rss_kib = rss_pages * PAGE_KIB if rss_pages > 0 or not has_memory else exact_rss_kib(pid)
         try:
             status = read_of(pid, "status") if has_memory and self.wants_stat else None
             row: Row = {
@@ -105,7 +106,8 @@ class Lister:
                 "stat": marked_state(stat, has_locked_memory(status)) if self.wants_stat else None,
                 "state": STATES.get(state, state), "nice": nice, "threads": threads, "rss_kib": rss_kib,
                 "cpu_percent": 10000 * ticks // age / 100 if age else 0.0,
-                "memory_percent": 10000 * rss_kib // self.memory_kib / 100, "tty": terminal_name(tty_nr),
+                "memory_percent": None if rss_kib is None else 10000 * rss_kib // self.memory_kib / 100,
+                "tty": terminal_name(tty_nr),
                 "started": self.boot + start_ticks / TICKS, "elapsed_s": age / TICKS, "time_s": ticks / TICKS,
                 "pgid": pgrp, "sid": session, "name": name,
                 "command": self.command(stat, has_memory) if self.wants_command else None, "at": self.at,
@@ -140,10 +142,16 @@ class ProcessGone(Exception):
 
 def read_of(pid: int, file: str) -> bytes | None:
     """A file of a process; None where it may not be read. Raises Gone."""
-    raw = read(f"/proc/{pid}/{file}")
+    raw = read(path_of(pid, file))
     if raw is None and owner_of(pid) is None:
         raise ProcessGone
     return raw
+
+
+def exact_rss_kib(pid: int) -> int | None:
+    """The resident memory by statm, where stat has none: its counter lags; None where it is not to be read."""
+    raw = read(path_of(pid, "statm"))
+    return int(raw.split()[1]) * PAGE_KIB if raw else None
 
 
 def stats(numbers: Iterable[int] | None = None) -> Iterator[Stat]:
@@ -202,7 +210,7 @@ def program_of(pid: int) -> str | None:
     psutil would guess it from the arguments then.
     """
     try:
-        return os.readlink(f"/proc/{pid}/exe")
+        return os.readlink(path_of(pid, "exe"))
     except OSError:
         return None
 

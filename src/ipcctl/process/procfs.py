@@ -1,17 +1,29 @@
-"""What /proc says of a process, one read a file.  See proc(5).
+"""What /proc says of a process, one read a file.  See proc(5), pid_namespaces(7).
+
+PIDs are looked up only in a /proc of our own PID namespace: in another's the same numbers are other processes. Where it
+is another's, or there is none, every look-up by PID raises NoProc; what can be known all the same is in unseen.py.
+Of ourselves /proc/self tells, in the /proc of an outer namespace too.
 
 Whatever is read here may be gone before it is read: then the answer is None, never an error. What belongs to
-another user and may not be read is None as well.
+another user and may not be read (hidepid) is None as well: `is_there` tells the two apart.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from typing import NamedTuple
 
+from ..errors import IpcctlError
+
+MOUNT = "mount it: mount -t proc proc /proc, or unshare --mount-proc"
+_own = (0, "")  # the PID that looked, and what it found: see why_not_own
+
 TICKS = os.sysconf("SC_CLK_TCK")  # a second, for the times in /proc/PID/stat
 PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
+HIDEPID = {"off": "0", "noaccess": "1", "invisible": "2", "ptraceable": "4"}  # in words from Linux 5.8
+CAP_SYS_PTRACE = 19
 PF_KTHREAD = 0x00200000  # in Stat.flags: a thread of the kernel, without memory of its own (linux/sched.h)
 
 STATES = {
@@ -69,6 +81,70 @@ class Stat(NamedTuple):
         return time.clock_gettime(time.CLOCK_BOOTTIME) - self.start_ticks / TICKS
 
 
+class NoProc(IpcctlError):
+    """There is no /proc in which this process's PIDs could be looked up; `what` is what that would be needed for."""
+
+    def __init__(self, what: str = "") -> None:
+        super().__init__(f"{what}{': ' if what else ''}{why_not_own()}; {MOUNT}")
+
+
+def why_not_own() -> str:
+    """Return why PIDs cannot be looked up in /proc: it is missing, or another PID namespace's; "" where they can be.
+
+    A process looks once, by readlink(2) of /proc/self; a forked one anew, for it may be in a namespace of its own.
+    """
+    global _own
+    pid = os.getpid()
+    if _own[0] != pid:
+        _own = (pid, look_at_self(str(pid)))
+    return _own[1]
+
+
+def look_at_self(pid: str) -> str:
+    """Look whether /proc knows this process by its PID; the answer is that of why_not_own."""
+    try:
+        known_as = os.readlink("/proc/self")
+    except OSError:
+        there = os.path.isdir("/proc/1") or os.path.exists("/proc/filesystems")
+        return "/proc is that of another PID namespace" if there else "there is no /proc here"
+    return "" if known_as == pid else "/proc is that of another PID namespace"
+
+
+def is_own() -> bool:
+    """Return whether PIDs can be looked up in /proc."""
+    return not why_not_own()
+
+
+def require(what: str) -> None:
+    """Raise NoProc, with what it is needed for, where PIDs cannot be looked up in /proc."""
+    if why_not_own():
+        raise NoProc(what)
+
+
+def path_of(pid: int, file: str = "") -> str:
+    """Return the path of a process's directory in /proc, or of a file in it. Raises NoProc."""
+    if why_not_own():
+        raise NoProc
+    return f"/proc/{pid}/{file}"
+
+
+def is_there(pid: int) -> bool:
+    """Return whether there is a process of that PID, whatever /proc shows of it (pidfd_open(2), kill(2))."""
+    try:
+        os.close(os.pidfd_open(pid))
+        return True
+    except OSError as error:
+        if error.errno in (errno.ESRCH, errno.EINVAL, errno.ENOENT):  # nobody's; or a thread's
+            return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 def parse_stat(raw: bytes) -> Stat:
     """Parse one /proc/PID/stat.
 
@@ -112,8 +188,8 @@ def read_list(path: str) -> bytes | None:
 
 
 def stat_of(pid: int) -> Stat | None:
-    """The record of one process; None when there is none."""
-    raw = read(f"/proc/{pid}/stat")
+    """The record of one process; None when there is none to be read. Raises NoProc."""
+    raw = read(path_of(pid, "stat"))
     return parse_stat(raw) if raw else None
 
 
@@ -147,15 +223,17 @@ def explained(stat: str) -> str:
 
 
 def owner_of(pid: int) -> int | None:
-    """The effective user ID of a process: the owner of its directory; None when it is gone."""
+    """The effective user ID of a process: the owner of its directory; None when that is not to be seen."""
     try:
-        return os.stat(f"/proc/{pid}").st_uid
+        return os.stat(path_of(pid)).st_uid
     except (FileNotFoundError, PermissionError, ProcessLookupError):
         return None
 
 
 def pids() -> list[int]:
-    """Every process there is, by PID."""
+    """Every process that /proc shows, by PID. Raises NoProc."""
+    if why_not_own():
+        raise NoProc
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
@@ -166,7 +244,7 @@ def all_stats() -> list[Stat]:
 
 def argv_of(pid: int) -> list[str] | None:
     """A process's argument vector; empty for a zombie and for a kernel thread."""
-    raw = read(f"/proc/{pid}/cmdline")
+    raw = read(path_of(pid, "cmdline"))
     return None if raw is None else split_argv(raw)
 
 
@@ -177,9 +255,9 @@ def split_argv(raw: bytes) -> list[str]:
     return raw.removesuffix(b"\0").decode("utf-8", "surrogateescape").split("\0")
 
 
-def status_of(pid: int) -> dict[str, str]:
-    """The fields of /proc/PID/status by name; {} when there is no such process."""
-    raw = read(f"/proc/{pid}/status") or b""
+def status_of(pid: int | None = None) -> dict[str, str]:
+    """The fields of /proc/PID/status by name, of this process by default; {} when it cannot be read."""
+    raw = read("/proc/self/status" if pid is None else path_of(pid, "status")) or b""
     lines = raw.decode("utf-8", "surrogateescape").splitlines()
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
@@ -189,11 +267,18 @@ def kib(value: str | None) -> int | None:
     return int(value.split()[0]) if value else None
 
 
-def peak_rss_kib(pid: int | str = "self") -> int | None:
-    """The most memory that was resident at once (VmHWM); None for a zombie, which has none."""
-    raw = read(f"/proc/{pid}/status") or b""
+def peak_rss_kib() -> int:
+    """Return the most memory of this process that was resident at once, in KiB (VmHWM).
+
+    Where /proc does not tell, it is no more than the kernel has counted since the process began, over exec (getrusage).
+    """
+    raw = read("/proc/self/status") or b""
     at = raw.find(b"VmHWM:")
-    return int(raw[at + 6 : raw.index(b"kB", at)]) if at >= 0 else None
+    if at >= 0:
+        return int(raw[at + 6 : raw.index(b"kB", at)])
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def children_of(pid: int) -> list[int]:
@@ -202,10 +287,10 @@ def children_of(pid: int) -> list[int]:
     /proc/PID/task/TID/children is there only in kernels configured for it: else every process is asked for its parent.
     """
     try:
-        threads = os.listdir(f"/proc/{pid}/task")
-    except (FileNotFoundError, ProcessLookupError):
+        threads = os.listdir(path_of(pid, "task"))
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return []
-    listed = [read_list(f"/proc/{pid}/task/{thread}/children") for thread in threads]
+    listed = [read_list(path_of(pid, f"task/{thread}/children")) for thread in threads]
     if listed and all(each is not None for each in listed):
         return [int(child) for each in listed if each for child in each.split()]
     return [stat.pid for stat in all_stats() if stat.ppid == pid]
@@ -214,3 +299,17 @@ def children_of(pid: int) -> list[int]:
 def started_at(stat: Stat) -> float:
     """When a process started, in seconds since the epoch."""
     return time.time() - stat.age_s
+
+
+def hides_others() -> str:
+    """Return the mount option by which /proc hides other users' processes from us, as hidepid=2; "" where none does.
+
+    It does not hide them from who has CAP_SYS_PTRACE, nor, but for hidepid=4, from the group of gid= (proc(5)).
+    """
+    mounts = (read_list("/proc/self/mountinfo") or b"").decode("utf-8", "surrogateescape").splitlines()
+    options = [line.rpartition(" ")[2].split(",") for line in mounts if line.split(" ", 5)[4] == "/proc"][-1:]
+    given = dict(each.partition("=")[::2] for each in (options or [[]])[0])
+    level = HIDEPID.get(given.get("hidepid", "0"), given.get("hidepid", "0"))
+    capable = int(status_of().get("CapEff", "0"), 16) >> CAP_SYS_PTRACE & 1
+    in_group = int(given.get("gid", 0)) in (os.getegid(), *os.getgroups())
+    return "" if level == "0" or capable or (in_group and level != "4") else f"hidepid={level}"

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 from ..errors import EXIT_OK, EXIT_SIGNALLED, CannotStart
 from .event import Event
-from .procfs import peak_rss_kib
+from .procfs import peak_rss_kib, require
 from .result import RunResult
 from .signals import ENDING, SI_KERNEL, Signals, signal_name
 from .spawn import spawn
-from .tree import children_of_ours, ended_children, others_are_left
+from .tree import children_of_ours, ended_children, not_found, others_are_left
 
 if TYPE_CHECKING:
     from resource import struct_rusage
@@ -58,6 +58,7 @@ class Run:
         self.events: list[Event] = []
         self.asked_to_end: int | None = None  # the signal by which we were asked to
         self.wall_s = 0.0
+        self.not_found: str | None = None  # what is to be told of processes that could not be ended
         self._running: dict[int, tuple[RunResult, float]] = {}
         self._captured: dict[RunResult, tuple[int, int]] = {}
         self._floor_kib = 0
@@ -66,7 +67,12 @@ class Run:
         self._inherited: frozenset[int] = frozenset()
 
     def run(self) -> list[RunResult]:
-        """Start the copies and see them to their end; one that cannot be started has its reason in its record."""
+        """Start the copies and see them to their end; one that cannot be started has its reason in its record.
+
+        Raises NoProc, before any is started, where a whole tree is to be ended and cannot be found.
+        """
+        if self.timeout_s is not None:
+            require("what the command starts could not be found, to be ended when its time is up")
         self._begun = time.monotonic()
         self._inherited = children_of_ours()
         with self._signals() as signals:
@@ -91,7 +97,7 @@ class Run:
     def _start(self, signals: Signals) -> None:
         self._start_all(signals)
         # Read after the last start: the peak that a child's ru_maxrss starts from is the one at its exec.
-        self._floor_kib = (peak_rss_kib() or 0) + PEAK_NOISE_KIB
+        self._floor_kib = peak_rss_kib() + PEAK_NOISE_KIB
 
     def _start_all(self, signals: Signals) -> None:
         """Start every copy."""
@@ -179,7 +185,8 @@ class Run:
         from .terminate import end_descendants  # most runs end by themselves
 
         grace_s, first = (0.0, 0) if had_grace else (self.grace_s, int(signal.SIGTERM))
-        end_descendants(signals, self._reap, grace_s, first, self._inherited)
+        end_descendants(signals, self._reap, grace_s, first, self._inherited, self._running.keys())
+        self.not_found = not_found()
 
     def _hand_on(self, info: signal.struct_siginfo) -> bool:
         """Hand a signal to the copies. Returns whether they must end by it, or be killed after the grace period.

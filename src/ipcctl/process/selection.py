@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from ..report.model import Row
 from .forked_map import forked_map
 from .listing import Lister, stats
-from .procfs import Stat, owner_of, pids
+from .procfs import Stat, is_there, owner_of, pids, stat_of
 from .tree import adopted, ancestors, descendants
 
 SHARED_FROM = 500  # processes: a helper costs some milliseconds, and saves half of 40 µs each
@@ -49,12 +49,19 @@ class Selection:
         self.orphans = orphans
         self.below = below
         self.missing: list[int] = []  # those of the PIDs asked for that there are not
+        self.hidden: list[int] = []  # those that there are, and that /proc does not show
 
     def look(self) -> None:
-        """Note in `missing` which of the PIDs asked for are not there."""
+        """Note which of the PIDs asked for are not there, or not shown. Raises NoProc."""
         asked_for = [*self.numbers, *(each for each in (self.children_of, self.parents_of) if each is not None)]
         there = set(pids()) if asked_for else set()  # not by /proc/N, which is there for a thread's number too
-        self.missing = [each for each in dict.fromkeys(asked_for) if each not in there]
+        not_shown = [each for each in dict.fromkeys(asked_for) if each not in there or self._is_unreadable(each)]
+        self.hidden = [each for each in not_shown if is_there(each)]
+        self.missing = [each for each in not_shown if each not in self.hidden]
+
+    def _is_unreadable(self, pid: int) -> bool:
+        """Whether a process is listed in /proc and its files are not to be read (hidepid=1)."""
+        return stat_of(pid) is None and is_there(pid)
 
     def rows(self, lister: Lister) -> Generator[Row, None, None]:
         """The rows of the processes meant, each as it is asked for where that can be. Close it: it has a helper."""
@@ -75,7 +82,7 @@ class Selection:
 
     def named(self) -> list[int]:
         """The PIDs asked for that there are, in the order asked for."""
-        return [each for each in dict.fromkeys(self.numbers) if each not in self.missing]
+        return [each for each in dict.fromkeys(self.numbers) if each not in (*self.missing, *self.hidden)]
 
     def of_family(self) -> list[Stat]:
         """Those that are related as asked: for that every process must be known first."""

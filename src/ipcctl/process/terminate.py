@@ -6,6 +6,8 @@ A process that forks while it is being killed would outrun a scan: so what is fo
 scan finds nobody that still runs. No process outruns a signal to its group, which the kernel gives to all members at
 once, letting none of them fork before it has acted on it (kill(2), fork(2)): so where a group is sure to be theirs
 alone, all of it is killed.
+
+Without a /proc of ours there is nothing to scan: then the children that were started are ended, and no others.
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ from typing import Protocol
 
 from ..errors import IpcctlError
 from .pid_counter import PidCounter
-from .procfs import Stat, all_stats, stat_of
+from .procfs import Stat, all_stats, is_own, stat_of
 from .signals import ENDING, Signals
 from .tree import descendants
+from .unseen import NEVER_READ, hidden_below, is_still, unseen_children
 
 KILL_WITHIN_S = 30.0  # only a process in an uninterruptible sleep outlives SIGKILL for so long
 CATCH_FOR_S = 0.01  # so long after a scan, or as long as that took, what was just started is looked for
@@ -43,8 +46,7 @@ def send(process: Stat, number: int) -> bool:
     except OSError:  # no pidfd here (an old kernel, a seccomp profile)
         return send_by_pid(process, number)
     try:
-        now = stat_of(process.pid)
-        if now is None or now.start_ticks != process.start_ticks:
+        if not is_the_same(process):
             return False
         signal.pidfd_send_signal(handle, number)
         return True
@@ -58,14 +60,21 @@ def send(process: Stat, number: int) -> bool:
 
 def send_by_pid(process: Stat, number: int) -> bool:
     """As `send`, by PID and start time."""
-    now = stat_of(process.pid)
-    if now is None or now.start_ticks != process.start_ticks:
+    if not is_the_same(process):
         return False
     try:
         os.kill(process.pid, number)
         return True
     except (ProcessLookupError, PermissionError):
         return False
+
+
+def is_the_same(process: Stat) -> bool:
+    """Return whether the PID is that process's still."""
+    if process.start_ticks == NEVER_READ:
+        return is_still(process)
+    now = stat_of(process.pid)
+    return now.start_ticks == process.start_ticks if now else is_still(process)
 
 
 class ProcessSet(Protocol):
@@ -79,14 +88,25 @@ class ProcessSet(Protocol):
 
 
 class Descendants:
-    """All descendants, adopted orphans included, except `inherited` children and their descendants."""
+    """All descendants, adopted orphans included, except `inherited` children and their descendants.
 
-    def __init__(self, inherited: Collection[int] = ()) -> None:
+    `started` are the PIDs of children that are known; without a /proc of ours there are no others.
+    """
+
+    def __init__(self, inherited: Collection[int] = (), started: Collection[int] = ()) -> None:
         self.inherited = inherited
+        self.started = started
 
     def found(self) -> list[Stat]:
         """Those that a scan finds, zombies too."""
-        return descendants(os.getpid(), [each for each in all_stats() if each.pid not in self.inherited])
+        if not is_own():
+            return unseen_children(self.started)
+        stats = [each for each in all_stats() if each.pid not in self.inherited]
+        found = descendants(os.getpid(), stats)
+        while hidden := hidden_below(found, {*self.inherited, *(each.pid for each in stats)}):
+            stats += hidden
+            found = descendants(os.getpid(), stats)
+        return found
 
     def has(self, found: Stat, parents: Collection[int]) -> bool:
         """Whether it was started by one of `parents`, or has fallen to this process."""
@@ -117,37 +137,51 @@ def signal_all(processes: ProcessSet, number: int, group: int | None = None, wak
 
 
 def end_descendants(
-    signals: Signals, reap: Reap, grace_s: float, first: int = signal.SIGTERM, inherited: Collection[int] = ()
+    signals: Signals,
+    reap: Reap,
+    grace_s: float,
+    first: int = signal.SIGTERM,
+    inherited: Collection[int] = (),
+    started: Collection[int] = (),
 ) -> None:
-    """End every descendant of this process and reap what falls to it; returns when none is left.
+    """End every descendant of this process and reap what falls to it; returns when none is left that can be found.
 
     `first` is the polite signal; 0 sends none, and only waits for the grace period. This process must be a child
     subreaper, so that nothing escapes by losing its parent, and `signals` be entered; one that asks to end cuts the
-    grace period short. `spared` are as in kill_descendants. Raises IpcctlError when something outlives SIGKILL.
+    grace period short. `inherited` are as in kill_descendants; `started` are the PIDs of the children that are known,
+    as they are now (see tree.not_found). Raises IpcctlError when something outlives SIGKILL.
     """
+    processes = Descendants(inherited, started)
     if first:
-        signal_all(Descendants(inherited), first, wake=True)
+        signal_all(processes, first, wake=True)
     deadline = time.monotonic() + grace_s
-    while reap():
+    while reap() and can_find(started):
         info = signals.wait(deadline)
         if info is None or info.si_signo in ENDING:  # a second Ctrl-C: somebody is in a hurry
-            return kill_descendants(signals, reap, inherited)
+            return kill_descendants(signals, reap, inherited, started)
     return None
 
 
-def kill_descendants(signals: Signals, reap: Reap, inherited: Collection[int] = ()) -> None:
+def kill_descendants(
+    signals: Signals, reap: Reap, inherited: Collection[int] = (), started: Collection[int] = ()
+) -> None:
     """Kill every descendant of this process, those that fork meanwhile as well, and reap them.
 
-    `spared` are children that were there before us (a shell's background jobs, when it made itself us by exec): they
+    `inherited` are children that were there before us (a shell's background jobs, when it made itself us by exec): they
     and their descendants are left alone, and `reap` must not count them.
     """
-    give_up = time.monotonic() + KILL_WITHIN_S
-    while reap():
-        kill(Descendants(inherited))
+    processes, give_up = Descendants(inherited, started), time.monotonic() + KILL_WITHIN_S
+    while reap() and can_find(started):
+        kill(processes)
         signals.wait(time.monotonic() + SCAN_EVERY_S)
         if time.monotonic() > give_up:
-            left = ", ".join(f"{each.pid} ({each.name}, state {each.state})" for each in alive(Descendants(inherited)))
+            left = ", ".join(f"{each.pid} ({each.name}, state {each.state})" for each in alive(processes))
             raise IpcctlError(f"these do not end even by SIGKILL: {left}")
+
+
+def can_find(started: Collection[int]) -> bool:
+    """Return whether what is left can be found: by a scan, or because it is one of those that were started."""
+    return is_own() or bool(started)
 
 
 def kill(processes: ProcessSet) -> None:
@@ -171,11 +205,13 @@ def strike(process: Stat) -> None:
 
 
 def freeze(processes: ProcessSet) -> None:
-    """Stop them all, until a scan finds none that was not stopped before.
+    """Stop them all, until a scan finds none that was not stopped before; without a /proc of ours there is no scan.
 
     Where each process starts its successor and ends, a scan finds only those of yesterday, or none: so after each scan
     those that were just started are caught, one by one, as they come.
     """
+    if not is_own():
+        return
     stopped: dict[tuple[int, int], Stat] = {}
     newest = PidCounter()
     try:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from .procfs import Stat, all_stats, children_of
+from .procfs import MOUNT, Stat, all_stats, children_of, is_own, why_not_own
 
 if TYPE_CHECKING:
     from resource import struct_rusage
@@ -39,11 +39,18 @@ def others_are_left(inherited: Collection[int]) -> bool:
 
 
 def children_of_ours() -> frozenset[int]:
-    """The children of this process.
+    """The children of this process, as far as /proc tells: none where it is not ours.
 
     There may be some at the very start, that it never made: `sh -c 'server & exec ipcctl …'` has its server as a child.
     """
-    return frozenset(children_of(os.getpid())) if has_children() else frozenset()
+    return frozenset(children_of(os.getpid())) if has_children() and is_own() else frozenset()
+
+
+def not_found() -> str | None:
+    """Return why processes that have fallen to this one cannot be found, and run on; None where none are left so."""
+    if is_own() or not has_children():
+        return None
+    return f"{why_not_own()}: what else was started here cannot be found to be ended, and runs on; {MOUNT}"
 
 
 def children_by_parent(stats: Iterable[Stat]) -> dict[int, list[Stat]]:

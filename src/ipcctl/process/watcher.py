@@ -22,11 +22,11 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
-from ..errors import IpcctlError
 from .descendant import Descendant
 from .pid_counter import PidCounter
-from .procfs import Stat, pids, read, stat_of
+from .procfs import Stat, path_of, pids, read, require, stat_of
 from .signals import FORWARDED, Signals, signal_descriptor
+from .unseen import unseen
 
 if TYPE_CHECKING:
     from resource import struct_rusage
@@ -70,9 +70,7 @@ class Watcher(Signals):
         self._next_look = self._next_everywhere = self._earliest = float("inf")
 
     def __enter__(self) -> Watcher:
-        if os.readlink("/proc/self") != str(self.pid):
-            remedy = "mount it there: mount -t proc proc /proc, or unshare --mount-proc"
-            raise IpcctlError(f"/proc is that of another PID namespace, and shows none of the command's; {remedy}")
+        require("the command's processes cannot be watched")
         self._epoll = select.epoll()
         descriptor = signal_descriptor(self.waited_for)
         self._epoll.register(descriptor, select.EPOLLIN)
@@ -93,7 +91,7 @@ class Watcher(Signals):
     def began(self, pid: int) -> None:
         """The command was started: what descends from it is watched from now on."""
         now = time.monotonic()
-        stat = stat_of(pid)
+        stat = stat_of(pid) or unseen(pid, self.pid)
         assert stat is not None, "a child that was not waited for has a record"
         self.root = self._add(stat, None, now)
         self._counts = self._newest.read() != self._newest.last  # a container's own /proc/loadavg may stand still
@@ -303,7 +301,7 @@ def is_gone(found: Descendant) -> bool:
 
 def is_process(pid: int) -> bool:
     """Whether the PID is that of a process, and not of a thread of one (Tgid in proc(5))."""
-    raw = read(f"/proc/{pid}/status") or b""
+    raw = read(path_of(pid, "status")) or b""
     return f"\nTgid:\t{pid}\n".encode() in raw
 
 

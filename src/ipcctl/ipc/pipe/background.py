@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from ...process.fds import close_all_but
 from .relay import Relay
 
 
@@ -26,9 +27,5 @@ def close_other_fds(relay: Relay) -> None:
     kept = relay.descriptors
     relay.periodic.clear()
     relay.plan()
-    for each in set(map(int, os.listdir("/proc/self/fd"))) - kept:
-        try:
-            os.close(each)
-        except OSError:  # the one that listed them is closed by now
-            pass
+    close_all_but(kept)
     os.chdir("/")

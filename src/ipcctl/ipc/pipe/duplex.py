@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import EXIT_INTERNAL, EXIT_OK, EXIT_SIGNALLED, EXIT_TIMED_OUT
 from ...process.polled import NEVER
+from ...process.procfs import require
 from ...process.result import RUN_COLUMNS, RunResult
 from ...process.run import Run
 from ...process.signals import ENDING, Signals
@@ -242,6 +243,8 @@ class Duplex(Run):
         return self._relay
 
     def _start_all(self, signals: Signals) -> None:
+        if self.stall_s is not None:
+            require("who waits for whom could not be seen")
         ends = self._pipes()
         try:
             for i, command in enumerate(self.commands):
@@ -348,4 +351,4 @@ class Duplex(Run):
 
 def pipe_name(descriptor: int) -> str:
     """A pipe as /proc/PID/fd names it: pipe:[4711]."""
-    return os.readlink(f"/proc/self/fd/{descriptor}")
+    return f"pipe:[{os.fstat(descriptor).st_ino}]"

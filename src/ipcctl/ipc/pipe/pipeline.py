@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import time
@@ -181,8 +180,10 @@ class Pipeline(Run):
         self.stages[i].sent_bytes = link.moved_bytes + waiting_bytes(link.source)
         reader.received_bytes = link.moved_bytes
         if link.ended == INPUT_ENDED and reader.pid is not None:
-            with contextlib.suppress(OSError):  # no more descriptors: then what it does not read counts as read
+            try:
                 reader.unread = os.open(f"/proc/self/fd/{link.sink}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            except OSError:  # no /proc, or no more descriptors: what it leaves unread cannot be known
+                reader.received_bytes = link.moved_bytes if waiting_bytes(link.sink) == 0 else None
         else:
             reader.received_bytes -= waiting_bytes(link.sink)
 

@@ -18,6 +18,7 @@ import select
 import time
 from collections.abc import Sequence
 
+from ...process.procfs import NoProc, path_of
 from .relay import Link, Periodic, capacity, poll_one, waiting_bytes
 
 BUSY, STARVED, BLOCKED = "busy", "starved", "blocked"
@@ -145,12 +146,12 @@ def known_calls() -> tuple[int, ...]:
 def activity(pid: int) -> str:
     """What the process's first thread does: the system call that it waits in, or RUNS (proc(5)); or UNKNOWN."""
     try:
-        descriptor = os.open(f"/proc/{pid}/syscall", os.O_RDONLY)
+        descriptor = os.open(path_of(pid, "syscall"), os.O_RDONLY)
         try:
             words = os.read(descriptor, 64).split()
         finally:
             os.close(descriptor)
-    except OSError:  # gone; or the kernel does not tell
+    except (OSError, NoProc):  # gone; or the kernel does not tell
         return UNKNOWN
     if words[:1] == [b"running"]:
         return RUNS

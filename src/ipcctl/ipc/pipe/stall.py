@@ -11,7 +11,7 @@ import os
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from ...process.procfs import Stat, parse_stat, read, read_list, status_of
+from ...process.procfs import Stat, parse_stat, path_of, read, read_list, status_of
 from ...process.tree import descendants
 
 # Parts of the names of the kernel's functions, which differ from version to version.
@@ -79,11 +79,11 @@ def what_for(state: str, wchan: str, descriptors: Collection[str], input: str, o
 def threads_of(process: Stat) -> Iterator[Thread]:
     """The threads of a process that are still there."""
     try:
-        threads = os.listdir(f"/proc/{process.pid}/task")
-    except (FileNotFoundError, ProcessLookupError):
+        threads = os.listdir(path_of(process.pid, "task"))
+    except (FileNotFoundError, PermissionError, ProcessLookupError):
         return
     for each in threads:
-        base = f"/proc/{process.pid}/task/{each}"
+        base = path_of(process.pid, f"task/{each}")
         raw = read(f"{base}/stat")
         if raw:
             wchan = (read_list(f"{base}/wchan") or b"").decode("ascii", "replace").strip("0 \n")
@@ -97,7 +97,7 @@ def links(pid: int, syscall: bytes) -> list[str]:
     found = []
     for argument in syscall.split()[1:4:2]:
         try:
-            found.append(os.readlink(f"/proc/{pid}/fd/{int(argument, 16)}"))
+            found.append(os.readlink(path_of(pid, f"fd/{int(argument, 16)}")))
         except (OSError, ValueError):
             continue
     return found

@@ -326,7 +326,7 @@ class Queue:
             return False
         from ..inotify import Inotify
 
-        self._watch = Inotify(self.store.lockfile.descriptor)
+        self._watch = Inotify(self.store.lockfile.descriptor, self.store.lockfile.path)
         return True
 
     @property

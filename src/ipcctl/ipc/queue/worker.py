@@ -16,12 +16,12 @@ import time
 from collections.abc import Callable, Sequence
 
 from ...errors import EXIT_FALSE, EXIT_OK
-from ...process.procfs import stat_of
+from ...process.procfs import require, stat_of
 from ...process.run import adopt_orphans, memory_file
 from ...process.signals import Signals
 from ...process.spawn import LONGEST_ARGUMENT, spawn
 from ...process.terminate import end_descendants, send
-from ...process.tree import children_of_ours, descendants
+from ...process.tree import children_of_ours, descendants, not_found, others_are_left
 from ...process.wait_status import decode
 from ...process.window import Window
 from .blocking import Wait, wait_for_change
@@ -84,9 +84,12 @@ class Worker:
     def run(self) -> int:
         """Work until it is over; the status is 1 when a message became a dead letter.
 
-        Raises CannotStart for a command that cannot be started, Removed, and Interrupted when a signal asks us to end;
-        whatever it raises, no command runs any more then, and what was taken waits again.
+        Raises CannotStart for a command that cannot be started, Removed, Interrupted when a signal asks us to end, and
+        NoProc where a whole tree is to be ended after its lease and could not be found; whatever it raises, no command
+        runs any more then, and what was taken waits again.
         """
+        if self.lease_s is not None:
+            require("what a command starts could not be found, to be ended with it")
         adopt_orphans()
         with ChildWatcher() as ended, Window() as window:
             try:
@@ -191,12 +194,13 @@ class Worker:
 
         def reap() -> bool:
             ended.extend(self._reap())
-            left = children_of_ours()
-            return not self._inherited >= left
+            return others_are_left(self._inherited)
 
         unfinished = [*self._taken, *(each.taken for each in self._jobs.values())]
         with Signals() as signals:
-            end_descendants(signals, reap, self.grace_s, inherited=self._inherited)
+            end_descendants(signals, reap, self.grace_s, inherited=self._inherited, started=self._jobs.keys())
+        if (left := not_found()) is not None:
+            self.tell(left)
         well = [job.taken for job, wait_status in ended if wait_status == 0]
         if self.queue.store.is_there():
             if well:

@@ -3,7 +3,7 @@
     IPCCTL_SEM="ID:PID:SINCE …"     a mark a semaphore; its holder is the process of that PID, others inherited it
 
 A mark is what a process says of itself: one that wipes its environment (or shows another, as some servers do) holds
-its slot without being seen, and one in another PID namespace is not found.
+its slot without being seen. One in another PID namespace is not found; nor is one whose environment may not be read.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def mark_holder(id: int) -> None:
 
 
 def holders_of(id: int) -> Iterator[dict[str, Any]]:
-    """Yield the holders that are found by their marks: pid, command, since when."""
+    """Yield the holders that are found by their marks: pid, command, since when. Raises NoProc."""
     from ...process.procfs import argv_of, pids
 
     for pid in pids():
@@ -40,9 +40,9 @@ def since_of(id: int, pid: int) -> float | None:
     """Return since when a process holds it, in seconds since boot; None where its environment does not say so."""
     import re
 
-    from ...process.procfs import TICKS, read, stat_of
+    from ...process.procfs import TICKS, path_of, read, stat_of
 
-    environment = read(f"/proc/{pid}/environ")
+    environment = read(path_of(pid, "environ"))
     if not environment or MARK not in environment:
         return None
     marks = next((each[len(MARK) :] for each in environment.split(b"\0") if each.startswith(MARK)), b"")

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...errors import BadInput, IpcctlError
+from ...process.procfs import MOUNT
 from ..registry import Corrupted, Directory, NotThere, Refused, Registry
 from . import sysv
 from .semaphore import SIZE, Removed, Semaphore, clear, create, find, identity_of, keys
@@ -191,7 +192,12 @@ class Semaphores(Registry):
 
 def check_namespace(name: str, lost: Record) -> None:
     """Raise IpcctlError where it is not lost, but out of sight: then two would be called by one name."""
-    if lost.namespace != namespace():
+    if not (here := namespace()) or not lost.namespace:
+        raise IpcctlError(
+            f"the kernel does not have {name!r}, and without a /proc, now or when it was made, nobody can tell whether"
+            f" it is in another IPC namespace (a container's); {MOUNT}, or remove it: `remove {name}`"
+        )
+    if lost.namespace != here:
         raise IpcctlError(
             f"{name!r} was made in another IPC namespace (a container's), or in one that is gone;"
             f" use another IPCCTL_DIR in each, or remove it: `remove {name}`"

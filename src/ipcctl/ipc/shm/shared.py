@@ -247,7 +247,7 @@ class Shared:
 
         memory = self._opened(os.O_RDONLY)
         while True:
-            with Inotify(memory.descriptor) as watch:
+            with Inotify(memory.descriptor, memory.path) as watch:
                 while memory.is_current:
                     with memory.locked(fcntl.LOCK_SH):
                         value = memory[memory.index(self.name, index)]

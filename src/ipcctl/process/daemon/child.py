@@ -5,14 +5,13 @@ Errors go through a close-on-exec pipe; end of file without data means that exec
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from ...errors import EXIT_INTERNAL, LIMITS, BadInput, IpcctlError
-from ..procfs import status_of
+from ..fds import close_all_but
 from ..spawn import candidates, execute
 
 EXEC = "exec"  # what is told instead of a status when it is exec that failed
@@ -90,7 +89,7 @@ def prepare(spec: DaemonSpec, failure: int) -> None:
     """Take on all that the daemon is to have, up to exec."""
     for number, ours in enumerate(spec.streams):
         os.dup2(ours, number)
-    close_all_but(failure)
+    close_all_but({0, 1, 2, failure})
     if spec.pidfile is not None:
         from .pidfile import claim
 
@@ -107,14 +106,6 @@ def prepare(spec: DaemonSpec, failure: int) -> None:
     reset_signals()
 
 
-def close_all_but(kept: int) -> None:
-    """Close every descriptor above 2 but one: those that we inherited as well."""
-    for each in map(int, os.listdir("/proc/self/fd")):
-        if each > 2 and each != kept:
-            with contextlib.suppress(OSError):  # the one that listed them is closed by now
-                os.close(each)
-
-
 def become_user(account: Account) -> None:
     """Take the user's groups, group and user ID, in this order: afterwards we may no more."""
     if os.geteuid() != 0:
@@ -129,10 +120,11 @@ def become_user(account: Account) -> None:
 
 
 def reset_signals() -> None:
-    """Give every signal its default effect, and block none: what is ignored would stay so over exec."""
-    ignored = int(status_of(os.getpid()).get("SigIgn", "0"), 16)
-    for number in range(1, signal.NSIG):
-        if ignored & 1 << (number - 1):
-            with contextlib.suppress(OSError):  # two that the C library keeps for itself
-                signal.signal(number, signal.SIG_DFL)
+    """Give every signal its default effect, and block none: what is ignored would stay so over exec.
+
+    The interpreter has asked the kernel for each when it started, but for two that the C library keeps for itself.
+    """
+    for number in signal.valid_signals():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

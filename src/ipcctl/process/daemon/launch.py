@@ -24,7 +24,7 @@ import time
 from typing import TYPE_CHECKING, NoReturn
 
 from ...errors import EXIT_FALSE, EXIT_INTERNAL, EXIT_TIMED_OUT, LIMITS, BadInput, IpcctlError
-from ..procfs import Stat, stat_of
+from ..procfs import Stat, require, stat_of
 from ..window import Window
 from .child import EXEC, Account, DaemonSpec, become, tell
 
@@ -66,8 +66,9 @@ class Launch:
     ) -> None:
         """Start it, and return when it runs: or is ready, or has lived for so long, where that is asked for.
 
-        Raises CannotStart, BadInput, AlreadyRunning, DidNotStart; then nothing of it is left, nor a pidfile.
+        Raises CannotStart, BadInput, AlreadyRunning, DidNotStart, NoProc; then nothing of it is left, nor a pidfile.
         """
+        require("a daemon could not be found again")
         self._begun = time.monotonic()
         if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # inherited; with it there would be nobody to wait for

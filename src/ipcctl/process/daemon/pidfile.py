@@ -31,10 +31,11 @@ import time
 import zlib
 
 from ...errors import EXIT_FALSE, LIMITS, NO_ROOM, BadInput, IpcctlError
-from ..procfs import Stat, read, stat_of
+from ..procfs import MOUNT, Stat, hides_others, is_own, is_there, path_of, read, require, stat_of
 
 LIFE, CHANGE = 0, 1  # the bytes that are locked
 FLOCK = "hhqqi"  # struct flock: l_type, l_whence, l_start, l_len, l_pid
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
 CHANGED_WITHIN_S = 5.0  # a change takes microseconds
 HIGHEST_DESCRIPTOR = 1023  # the last that select(2) takes, and out of the way of a shell's `exec 3>…`
 
@@ -50,7 +51,10 @@ class AlreadyRunning(IpcctlError):
 
 
 class Holder:
-    """Who holds a pidfile: `pid` is 0 when the kernel does not tell it, for a process of another PID namespace."""
+    """Who holds a pidfile: `pid` is 0 when the kernel does not tell it, for a process of another PID namespace.
+
+    `stat` is None where /proc does not show it.
+    """
 
     def __init__(self, pid: int, stat: Stat | None) -> None:
         self.pid = pid
@@ -85,7 +89,7 @@ def written(path: str) -> int:
         held = moved_up(first)  # before it is locked: closing the first would end the lock
         os.write(held, f"{os.getpid()}\n".encode())
         now = time.time_ns() // 10**9 * 10**9
-        os.utime(held, ns=(now, now + fingerprint(stat_of(os.getpid()))))
+        os.utime(held, ns=(now, now + fingerprint(stat_of(os.getpid()), boot_id())))
         fcntl.lockf(held, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, LIFE)
         return held
     except BaseException:
@@ -193,17 +197,31 @@ class Pidfile:
         return True
 
     def holder(self) -> Holder | None:
-        """The daemon that the file names, if it runs. Raises BadInput when the file's content is no PID."""
+        """The daemon that the file names, if it runs.
+
+        Raises BadInput when the file's content is no PID, IpcctlError where /proc would have to tell and does not.
+        """
         written_pid = self.pid()
         locked_by = self._locked_by()
         if locked_by is not None:
-            found = stat_of(locked_by) if locked_by else None
+            found = stat_of(locked_by) if locked_by and is_own() else None
             if locked_by == self._locked_by():  # it lived before and after we looked: so that is its record
                 return Holder(locked_by, found)
-        found = stat_of(written_pid) if written_pid else None
+        if written_pid is None or not is_there(written_pid):
+            return None
+        found = self._seen(written_pid)
         if found is None or found.state in "ZX" or not self._marked_for(found):
             return None
         return Holder(found.pid, found)
+
+    def _seen(self, pid: int) -> Stat | None:
+        """The record of a process that is there, and may have started since; None when it has ended meanwhile."""
+        cannot_tell = f"cannot tell whether the daemon of {self.path!r} runs as PID {pid}"
+        require(cannot_tell)
+        found = stat_of(pid)
+        if found is None and is_there(pid):
+            raise IpcctlError(f"{cannot_tell}: /proc does not show that process ({hides_others()}); ask as root")
+        return found
 
     def pid(self) -> int | None:
         """The PID in the file; None when it is empty."""
@@ -224,17 +242,28 @@ class Pidfile:
         """Whether the second mark is this process's, made by one who could be believed: its owner, root, or us."""
         mine = os.fstat(self.descriptor)
         try:
-            believed = mine.st_uid in (0, os.geteuid(), os.stat(f"/proc/{process.pid}").st_uid)
+            believed = mine.st_uid in (0, os.geteuid(), os.stat(path_of(process.pid)).st_uid)
         except FileNotFoundError:
             return False
-        return believed and mine.st_mtime_ns % 10**9 == fingerprint(process)
+        boot = boot_id()
+        if believed and boot is None and not mine.st_mtime_ns % 10**9 == fingerprint(process, None):
+            raise IpcctlError(
+                f"cannot tell whether the daemon of {self.path!r} runs as PID {process.pid}: {BOOT_ID} cannot be read;"
+                f" {MOUNT}"
+            )
+        return believed and mine.st_mtime_ns % 10**9 in (fingerprint(process, boot), fingerprint(process, None))
 
 
-def fingerprint(process: Stat | None) -> int:
-    """A number below 10⁹ of when a process started: since which boot, and at which tick."""
-    boot = read("/proc/sys/kernel/random/boot_id") or b""
+def boot_id() -> bytes | None:
+    """Return what names this boot of the kernel; None where it cannot be read."""
+    raw = read(BOOT_ID)
+    return raw.strip() if raw else None
+
+
+def fingerprint(process: Stat | None, boot: bytes | None) -> int:
+    """A number below 10⁹ of when a process started: since which boot, if that is known, and at which tick."""
     ticks = process.start_ticks if process else 0
-    return zlib.crc32(b"%s %d" % (boot.strip(), ticks)) % 10**9
+    return zlib.crc32(b"%s %d" % (boot or b"", ticks)) % 10**9
 
 
 def cannot_be(path: str, error: OSError) -> IpcctlError:

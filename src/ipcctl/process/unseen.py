@@ -1,0 +1,54 @@
+"""Processes that are there and that /proc does not show: what the kernel tells of them by PID alone.
+
+There is no /proc of ours (see procfs.why_not_own), or one that hides a descendant that runs as another user, as a
+set-user-ID program does (hidepid). A child that was not waited for keeps its PID: it can be signalled all the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+
+from .procfs import Stat, children_of, hides_others, stat_of
+
+NEVER_READ = -1  # Stat.start_ticks of a process whose record was not read
+
+
+def is_child(pid: int) -> bool:
+    """Return whether it is a child of this process that was not waited for (waitid(2))."""
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def unseen(pid: int, ppid: int) -> Stat | None:
+    """Return a record of what is known of it: its group and session (getpgid(2), getsid(2)); None when it is gone."""
+    try:
+        group, session = os.getpgid(pid), os.getsid(pid)
+    except ProcessLookupError:
+        return None
+    return Stat(pid, "?", "?", ppid, group, session, 0, -1, 0, 0, 0, 0, 0, 0, 1, NEVER_READ, 0)
+
+
+def unseen_children(pids: Collection[int]) -> list[Stat]:
+    """Return those of them that are children of this process; no look at /proc is needed."""
+    me = os.getpid()
+    return [found for pid in tuple(pids) if is_child(pid) and (found := unseen(pid, me))]
+
+
+def is_still(process: Stat) -> bool:
+    """Return whether the PID of an `unseen` process is still its own: its parent has it as a child."""
+    if process.ppid == os.getpid():
+        return is_child(process.pid)
+    return process.pid in children_of(process.ppid)
+
+
+def hidden_below(below: Collection[Stat], shown: Collection[int]) -> list[Stat]:
+    """Return the children of this process, and of those `below` it, that /proc lists there and does not show."""
+    if not hides_others():
+        return []
+    parents = (os.getpid(), *(each.pid for each in below))
+    missing = [(pid, parent) for parent in parents for pid in children_of(parent) if pid not in shown]
+    return [found for pid, parent in missing if (found := stat_of(pid) or unseen(pid, parent))]

@@ -6,7 +6,7 @@ import click
 import pytest
 
 from ipcctl.commands.arguments import Seconds, Size
-from ipcctl.report.sink import visible_line
+from ipcctl.report.terminal import visible_line
 from ipcctl.report.values import duration, size
 
 

@@ -321,7 +321,6 @@ def parent_row(ppid: int, zombies: list[Row], lister: Lister) -> Row:
 
 def tree_rows(rows: list[Row], output: Output) -> Iterable[Row]:
     """The tree of these processes: drawn, nested in JSON, and elsewhere a row each, parents before their children."""
-    from ..report.sink import visible_line
     from ..report.tree import drawn, in_order
 
     by_pid = {row["pid"]: row for row in rows}
@@ -337,10 +336,19 @@ def tree_rows(rows: list[Row], output: Output) -> Iterable[Row]:
         return families.get(row["pid"], [])
 
     if output.columns is DRAWING:
-        lines = drawn(roots, children, lambda row: f"{visible_line(row['name'])}({row['pid']})")
+        width = output.sink.width
+        lines = drawn(roots, children, lambda row: process_label(row, width), width)
         return ({"tree": line} for line in lines)
     flat = [{**row, "depth": depth} for row, depth in in_order(roots, children)]
     return nested(flat, output) if output.format in ("json", "jsonl") else flat
+
+
+def process_label(row: Row, width: int | None) -> str:
+    """Return `name(PID)`; the name is cut where both would not fit, with a mark before them."""
+    from ..report.terminal import cut, visible_line
+
+    name, pid = visible_line(row["name"]), f"({row['pid']})"
+    return (name if width is None else cut(name, width - len(pid) - 1)) + pid
 
 
 def nested(flat: list[Row], output: Output) -> list[Row]:
@@ -372,14 +380,15 @@ def watched(output: Output, listing: Listing, seconds: float) -> int:
     import signal
     import time
 
-    redraws = output.format == "table" and output.sink.is_terminal
+    redraws, asked = output.format == "table" and output.sink.is_terminal, listing.limit
     if redraws:
         output.section = output.section or "rows"
     due = time.monotonic()
     try:
         while True:
             if redraws:
-                listing.limit = listing.limit or lines_of_terminal(output)
+                output.height = lines_of_terminal(output) - 1  # the cursor rests on the last
+                listing.limit = asked or max(output.height - 2, 1)  # below a header of two lines, at the least
                 output.sink.write(CLEAR)
             listing.write()
             output.header = output.header and output.format not in ("csv", "tsv")  # a second header would be a row
@@ -390,10 +399,10 @@ def watched(output: Output, listing: Listing, seconds: float) -> int:
 
 
 def lines_of_terminal(output: Output) -> int:
-    """How many rows fit a terminal, below a header of two lines."""
+    """Return how many lines the terminal has now; one that does not say has 24."""
     import os
 
-    return max(os.get_terminal_size(output.sink.descriptor).lines - 3, 1)
+    return os.get_terminal_size(output.sink.descriptor).lines or 24
 
 
 def wait_until_due(due: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 
 import click
@@ -10,10 +9,10 @@ import click
 from ..demos import CONCEPTS, demonstrate
 from ..errors import EXIT_FALSE, EXIT_OK, BadInput
 from ..report.formats import whole
+from ..report.live import Live, wanted
 from ..report.model import Column, Report, Row, tally
 from ..report.options import output_options
 from ..report.output import Output
-from ..report.sink import stderr
 
 COLUMNS = (
     Column("concept", "text", "the concept"),
@@ -66,9 +65,12 @@ def row_of(report: Report) -> Row:
 
 
 def progressing(concepts: Sequence[str]) -> Iterator[Report]:
-    """Run them, with a bar on stderr where that is a terminal."""
-    with click.progressbar(
-        concepts, label="tour", file=sys.stderr, hidden=not stderr().is_terminal, item_show_func=lambda name: name
-    ) as bar:
-        for name in bar:
+    """Run them, and say on stderr which one it is, where that is a terminal."""
+    live, draws = Live(), wanted(None)
+    try:
+        for i, name in enumerate(concepts, 1):
+            if draws:
+                live.show([f"tour: {name}, {i} of {len(concepts)}"])
             yield demonstrate(name)
+    finally:
+        live.clear()

@@ -10,7 +10,7 @@ from typing import Any
 from ..times import iso8601
 from .model import Column, Report, Row
 from .sink import Sink
-from .table import alignment
+from .table import alignment, tabulate_for
 from .values import exact
 
 # Every byte survives: what is not UTF-8 was decoded with surrogateescape, and ASCII JSON escapes it as \udcXX.
@@ -151,12 +151,10 @@ class Cell(str):
 
 def write_markup(rows: Iterable[Row], columns: Sequence[Column], sink: Sink, markup: str) -> None:
     """One table of raw values."""
-    from tabulate import tabulate
-
     turns = [(each.name, exact(each)) for each in columns]
     quote = markdown_cell if markup == "markdown" else str
     cells = [[Cell(quote(turn(row.get(name)))) for name, turn in turns] for row in rows]
-    text = tabulate(
+    text = tabulate_for(()).tabulate(
         cells,
         headers=[each.name for each in columns],
         tablefmt="pipe" if markup == "markdown" else "html",

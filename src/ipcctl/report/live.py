@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from .sink import STDERR, Sink, visible_line
-from .table import cut
+from .sink import STDERR, Sink
+from .terminal import cut, visible_line
 
 USUAL_WIDTH = 80  # of a terminal that does not say
 TO_END, UP = "\x1b[K", "\x1b[{}A"  # ECMA-48: erase the rest of the line; so many lines up

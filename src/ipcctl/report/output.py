@@ -33,6 +33,7 @@ class Output:
         self.header = header
         self.quiet = quiet
         self.path = path
+        self.height: int | None = None  # the lines that a table may take; of any number where it is not set
         self._sink: Sink | None = None
         self._line: Callable[[Row], str] | None = None  # what makes a line of a row, once rows are streaming
 
@@ -130,7 +131,7 @@ class Output:
         if self.format == "table":
             from .table import Page, write_table
 
-            page = Page(self.sink, self.colour, self.header)
+            page = Page(self.sink, self.colour, self.header, self.height)
             write_table(report, page, columns, section or ("rows" if self.asked else None))
         elif self.format == "timeline":
             from .timeline import write_timeline

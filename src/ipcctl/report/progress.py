@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import time
 
-from .sink import STDERR, visible_line
-from .table import cut
+from .sink import STDERR
+from .terminal import cut, visible_line
 from .values import duration
 
 EVERY_S = 0.1  # drawn again no sooner, whatever happens

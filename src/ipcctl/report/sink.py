@@ -7,6 +7,7 @@ import os
 import sys
 
 from ..errors import BadInput, OutputFailed, ReaderGone
+from .terminal import visible_line
 
 STDOUT, STDERR = 1, 2
 BUFFER = 1 << 16
@@ -97,21 +98,6 @@ def say(line: str) -> None:
         os.write(STDERR, (visible_line(line) + "\n").encode("utf-8", "surrogateescape"))
     except OSError:
         pass
-
-
-def visible_line(line: str) -> str:
-    """The text on one line, with nothing in it that a terminal would obey."""
-    return line if line.isprintable() else "".join(map(visible_char, line))
-
-
-def visible_char(char: str) -> str:
-    """The character, or its escape where it would not show: control characters, bidirectional marks, stray bytes."""
-    if char.isprintable():
-        return char
-    code = ord(char)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8, as surrogateescape holds it
-        return f"\\x{code - 0xDC00:02x}"
-    return char.encode("unicode_escape").decode("ascii")
 
 
 def guard_standard_descriptors() -> None:

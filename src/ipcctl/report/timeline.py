@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .model import Report
-from .sink import Sink, visible_line
-from .table import cut
+from .sink import Sink
+from .terminal import cut, display_width, flow, padded, visible_line
 from .trace import lanes
 from .values import duration
 
@@ -24,17 +24,23 @@ def write_timeline(report: Report, sink: Sink) -> None:
         return
     width = sink.width or WIDTH
     lives = lanes(report.events)
-    heads = {key: visible_line(f"{key[1]} {key[0]}") for key in lives}
-    margin = max(map(len, heads.values()))
-    lane = max(width - margin - 3, NARROWEST_LANE)
+    heads = [head(pid, role, width - NARROWEST_LANE - 3) for pid, role in lives]
+    margin = max(map(display_width, heads))
+    lane = width - margin - 3
     first = min(each.t_ms for each in report.events)
     span = max(each.t_ms for each in report.events) - first or 1.0
-    for key, events in lives.items():
-        sink.write(f"{heads[key]:>{margin}} │{drawn(events, first, span, lane)}│\n")
-        legend = f"{'':>{margin}} │{told(events, first)}"
-        sink.write((cut(legend, width) if sink.width else legend) + "\n")
+    for name, events in zip(heads, lives.values(), strict=True):
+        sink.write(f"{padded(name, margin, right=True)} │{drawn(events, first, span, lane)}│\n")
+        legend = told(events, first)
+        for line in flow(legend, " · ", lane + 1) if sink.width else [" · ".join(legend)]:
+            sink.write(f"{'':>{margin}} │{line}\n")
     ends = duration(span / 1000)
     sink.write(f"{'':>{margin}} └0{ends:─>{lane - 1}}┘\n")
+
+
+def head(pid: int, role: str, width: int) -> str:
+    """Return what stands before a lane: the role, cut if it must be, and the PID."""
+    return cut(visible_line(role), width - len(f" {pid}")) + f" {pid}"
 
 
 def drawn(events: list[Event], first: float, span: float, lane: int) -> str:
@@ -47,8 +53,8 @@ def drawn(events: list[Event], first: float, span: float, lane: int) -> str:
     return "".join(line)
 
 
-def told(events: list[Event], first: float) -> str:
-    """The events in words: `1.20 ms exit 3`."""
-    return " · ".join(
+def told(events: list[Event], first: float) -> list[str]:
+    """Return the events in words: `1.20 ms exit 3`."""
+    return [
         visible_line(f"{duration((each.t_ms - first) / 1000)} {each.event} {each.detail}".rstrip()) for each in events
-    )
+    ]

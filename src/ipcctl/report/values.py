@@ -8,7 +8,7 @@ from typing import Any
 
 from ..times import iso8601
 from .model import Column, Kind
-from .sink import visible_line
+from .terminal import visible_line
 
 SIZES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 

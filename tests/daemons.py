@@ -37,15 +37,15 @@ def reap_all() -> None:
 
 def stop(pidfile: Path, *args: str) -> dict[str, Any]:
     """Stop the daemon of a pidfile, and return the row of the report."""
-    done = ipcctl("double-fork", "-f", "json", "--pidfile", str(pidfile), "--stop", *args)
+    done = ipcctl("double-fork", "stop", "-f", "json", "--pidfile", str(pidfile), *args)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     reap_all()
     return dict(report_of(done)["rows"][0])
 
 
 def is_running(pidfile: Path) -> bool:
-    """What --status says of a pidfile."""
-    done = ipcctl("double-fork", "-q", "--pidfile", str(pidfile), "--status")
+    """What `status` says of a pidfile."""
+    done = ipcctl("double-fork", "status", "-q", "--pidfile", str(pidfile))
     assert done.returncode in (0, 1), done.stderr
     assert (done.stdout, done.stderr) == ("", "")
     return bool(done.returncode == 0)

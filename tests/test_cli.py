@@ -62,14 +62,14 @@ def on_a_terminal(*args: str, width: int = 80, **environment: str | None) -> tup
         (["fork", "--timeout", "9" * 400, "--", "true"], "too long"),
         (["fork", "--timeout", "nan", "--", "true"], "'nan' is no time"),
         (["fork", "--grace", "99999999999", "--", "true"], "the most is 100 years"),
-        (["fork", "--cost", "--rss", "many"], "'many' is no size"),
-        (["fork", "--cost", "--rss", "1,,2"], "'' is no size"),
-        (["fork", "--cost", "--rss", "-1"], "'-1' is no size"),
-        (["fork", "--cost", "--rss", "999999P"], "too large; the most is 1P"),
-        (["fork", "--cost", "--", "true"], "leave 'true' out"),
-        (["fork", "--rss", "1M"], "--rss goes with --cost"),
+        (["fork", "cost", "--rss", "many"], "'many' is no size"),
+        (["fork", "cost", "--rss", "1,,2"], "'' is no size"),
+        (["fork", "cost", "--rss", "-1"], "'-1' is no size"),
+        (["fork", "cost", "--rss", "999999P"], "too large; the most is 1P"),
+        (["fork", "cost", "--", "true"], "Got unexpected extra argument (true)"),
+        (["fork", "--rss", "1M"], "No such option"),
         (["fork", "--timeout", "1"], "--timeout goes with -- COMMAND"),
-        (["fork", "--trials", "5", "--", "true"], "--trials goes with the concept alone"),
+        (["fork", "--trials", "5", "--", "true"], "--trials goes with `ipcctl fork` alone"),
         (["fork", "-o", "/no/such/file"], "cannot write to '/no/such/file': No such file or directory"),
         (["fork", "-o", "/"], "Is a directory"),
         (["tour", "nope"], f"no concept 'nope'; there are: {', '.join(CONCEPTS)}"),
@@ -94,7 +94,7 @@ def test_too_much_memory_is_said_not_killed_for() -> None:
     import resource
 
     limit = limited(resource.RLIMIT_AS, 1 << 30)
-    done = ipcctl("fork", "--cost", "--rss", "2G", preexec_fn=limit)
+    done = ipcctl("fork", "cost", "--rss", "2G", preexec_fn=limit)
     assert done.returncode == 125
     assert "MemoryError; give --rss a smaller size" in one_line(done.stderr)
 
@@ -194,7 +194,6 @@ def test_help_and_version() -> None:
     assert ipcctl("--version").stdout == f"ipcctl {__version__}\n"
     text = ipcctl("--help").stdout
     assert all(name in text for name in COMMANDS)
-    assert ipcctl().returncode == 2 or "Usage" in ipcctl().stdout
 
 
 @pytest.mark.parametrize("module", ["tabulate", "multiprocessing", "psutil", "sqlite3", "importlib.metadata", "json"])
@@ -206,7 +205,7 @@ def test_a_start_imports_nothing_that_it_does_not_need(module: str) -> None:
 
 
 def test_interrupted_in_the_middle_it_ends_cleanly() -> None:
-    with started("fork", "--cost", "--rss", "64M,64M,64M,64M", "-f", "csv", bufsize=0) as process:
+    with started("fork", "cost", "--rss", "64M,64M,64M,64M", "-f", "csv", bufsize=0) as process:
         assert process.stdout is not None and process.stdout.readline()
         process.send_signal(signal.SIGINT)
         _, err = process.communicate()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support import DEADLINE_S, IPCCTL, clean_environment, ipcctl
 
-from ipcctl.cli import COMMANDS
+from ipcctl.cli import ALL, COMMANDS
 from ipcctl.demos import CONCEPTS
 from ipcctl.report.model import FORMATS
 
@@ -31,7 +31,7 @@ def completed(line: str) -> list[str]:
 @pytest.mark.parametrize(
     ("line", "candidates"),
     [
-        ("ipcctl ", list(COMMANDS)),
+        ("ipcctl ", list(ALL)),
         ("ipcctl for", ["fork"]),
         ("ipcctl fork --time", ["--timeout"]),
         ("ipcctl fork -f ", list(FORMATS)),
@@ -43,8 +43,25 @@ def completed(line: str) -> list[str]:
         ("ipcctl fork -c he", ["help"]),
         ("ipcctl tour ", list(CONCEPTS)),
         (f"ipcctl tour {CONCEPTS[0]} ", list(CONCEPTS[1:])),
-        ("ipcctl nope ", list(COMMANDS)),  # and no word of error in the middle of the line that is being typed
+        ("ipcctl nope ", list(ALL)),  # and no word of error in the middle of the line that is being typed
         ("ipcctl fork -- ", []),
+        ("ipcctl fork ", ["cost"]),
+        ("ipcctl fork --tri", ["--trials"]),
+        ("ipcctl fork --cop", ["--copies"]),
+        ("ipcctl fork -- --tri", []),
+        ("ipcctl fork cost --r", ["--rss"]),
+        ("ipcctl fork cost -c me", ["method", "median_s"]),
+        ("ipcctl fork -n 2 -f js", ["json", "jsonl"]),
+        ("ipcctl pipe ", ["duplex", "meter", "cost"]),
+        ("ipcctl pipe m", ["meter"]),
+        ("ipcctl pipe meter --lim", ["--limit"]),
+        ("ipcctl double-fork stop --pid", ["--pidfile"]),
+        ("ipcctl sem r", ["run", "resize", "remove"]),
+        ("ipcctl ps -c meth", []),
+        ("ipcctl ps -c pid,ol", ["pid,oldest_s"]),
+        ("ipcctl help fo", ["fork"]),
+        ("ipcctl help fork ", ["cost"]),
+        ("ipcctl help nope ", []),
     ],
 )
 def test_candidates(line: str, candidates: list[str]) -> None:

@@ -15,6 +15,7 @@ import pytest
 from support import ROOT, clean_environment
 
 from ipcctl.cli import COMMANDS, cli
+from ipcctl.commands.concept import Concept
 
 PAGES = sorted((ROOT / "man").glob("*.1"))
 groff = pytest.mark.skipif(not shutil.which("groff"), reason="groff is not installed")
@@ -45,6 +46,12 @@ def every_command(command: click.Command = cli, name: str = "ipcctl") -> Iterato
             yield from every_command(below, f"{name} {each}")
 
 
+def options_of(command: click.Command) -> list[click.Option]:
+    """Every option of a command; of a concept those of the show and of the use, each with its own help."""
+    both = command.both if isinstance(command, Concept) else [command]
+    return [option for each in both for option in each.params if isinstance(option, click.Option)]
+
+
 ALL = dict(every_command())
 
 
@@ -71,14 +78,14 @@ def test_a_stale_a_missing_and_a_left_over_page_are_told(tmp_path: Path) -> None
 @pytest.mark.parametrize("name", ALL)
 def test_a_page_is_read_as_it_is_meant(name: str) -> None:
     text = rendered(ROOT / "man" / (name.replace(" ", "-") + ".1"))
-    for option in (each for each in ALL[name].params if isinstance(each, click.Option)):
+    for option in options_of(ALL[name]):
         assert all(switch in text for switch in option.opts)
         assert " ".join((option.help or "").split()) in text.replace("...", "…")
-    for table in getattr(ALL[name].callback, "tables", {}).values():
+    for table in getattr(ALL[name], "tables", {}).values():
         for column in table:
             assert column.name in text
             assert column.help.replace("…", "...") in text
-    reports = name == "ipcctl" or any(each.name == "format" for each in ALL[name].params)
+    reports = name == "ipcctl" or any(each.name == "format" for each in options_of(ALL[name]))
     for sign in (*(("CONCEPT_FIELD='value'", r"\udcXX", r"\\, \t, \n") if reports else ()), "128+N"):
         assert sign in text, "a sign was lost to troff"
 
@@ -94,14 +101,14 @@ def test_examples_come_from_the_readme() -> None:
 def test_every_command_option_and_column_has_help(name: str) -> None:
     command = ALL[name]
     assert command.help
-    assert [each.name for each in command.params if isinstance(each, click.Option) and not each.help] == []
-    for table in getattr(command.callback, "tables", {}).values():
+    assert [each.name for each in options_of(command) if not each.help] == []
+    for table in getattr(command, "tables", {}).values():
         assert [each.name for each in table if not each.help] == []
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_subcommand_has_its_columns_for_the_page(name: str) -> None:
-    assert isinstance(ALL[f"ipcctl {name}"], click.Group) or getattr(ALL[f"ipcctl {name}"].callback, "tables", None)
+    assert getattr(ALL[f"ipcctl {name}"], "tables", None)
 
 
 def test_the_wheel_carries_them(tmp_path: Path) -> None:

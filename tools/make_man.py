@@ -9,33 +9,27 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
 from readme import blocks
 
 from ipcctl import __version__
-from ipcctl.cli import COMMANDS, cli
+from ipcctl.cli import ALL, cli
+from ipcctl.commands.concept import Concept
+from ipcctl.commands.help import FORMATS
 from ipcctl.demos import CONCEPTS
 from ipcctl.demos.harness import Demonstration
 from ipcctl.errors import MEANINGS
 from ipcctl.report.model import Column
+from ipcctl.report.options import OutputOption
 
 ROOT = Path(__file__).parent.parent
-FORMATS = (
-    ("table", "for reading: sections with titles, values rounded, fitted to the terminal, cut nowhere else"),
-    ("json", "one object, the whole report: concept, ok, summary, rows, checks, events"),
-    ("jsonl, csv, tsv", "the rows, one a line, as they come; tsv writes backslash, tab and newline as \\\\, \\t, \\n"),
-    ("shell", "the summary as CONCEPT_FIELD='value', safe to eval"),
-    ("markdown, html", "tables of raw values"),
-    ("timeline", "who ran when, drawn in the terminal"),
-    ("trace", "Chrome trace events, for Perfetto"),
-)
 FORMATS_NOTE = (
     "Machine formats carry raw values in base units, with the unit at the end of the field's name; times are ISO 8601 "
     "with the zone; what is unknown is null, or an empty field. Text that is not UTF-8 keeps its bytes (in JSON as "
-    "\\udcXX). A script should name the columns that it reads."
+    "\\udcXX); tsv writes backslash, tab and newline as \\\\, \\t, \\n. A script should name the columns that it reads."
 )
 ENVIRONMENT = (
     ("IPCCTL_FORMAT", "the format, where --format is not given"),
@@ -74,7 +68,7 @@ def column_help(column: Column) -> str:
 
 def columns(command: click.Command) -> str:
     """The column tables of a command."""
-    tables: dict[str, Sequence[Column]] = getattr(command.callback, "tables", {})
+    tables: Mapping[str, Sequence[Column]] = getattr(command, "tables", {})
     parts = []
     for title, table in tables.items():
         if len(tables) > 1:
@@ -94,13 +88,14 @@ def checks(name: str) -> str:
 
 def formats(command: click.Command) -> str:
     """The formats of a command that reports, and of all together."""
-    reports = command is cli or any(each.name == "format" for each in command.params)
+    reports = command is cli or getattr(command, "tables", {})
     return f"{items(FORMATS)}\n.PP\n{roff(FORMATS_NOTE)}" if reports else ""
 
 
 def description(command: click.Command) -> str:
-    """The help's paragraphs, each filled by troff; \\b paragraphs as they stand."""
-    paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
+    """The help's paragraphs, and those of the manual, each filled by troff; \\b paragraphs as they stand."""
+    texts = (command.help or "", getattr(command, "manual", ""))
+    paragraphs = [each for text in texts if text for each in inspect.cleandoc(text).strip().split("\n\n")]
     return "\n.PP\n".join(
         f".nf\n{roff(each.removeprefix(chr(8)).strip(chr(10)))}\n.fi" if each.startswith("\b") else roff(each)
         for each in paragraphs
@@ -108,9 +103,25 @@ def description(command: click.Command) -> str:
 
 
 def option_items(context: click.Context) -> str:
-    """The options with their help."""
-    options = [each for each in context.command.get_params(context) if isinstance(each, click.Option)]
-    records = [each.get_help_record(context) for each in options]
+    """The options with their help; of a concept by what it does, those of its report last."""
+    command = context.command
+    if not isinstance(command, Concept) or len(command.both) == 1:
+        return listed(context, command.get_params(context))
+    show, use = command.both
+    reports = [each for each in command.get_params(context) if isinstance(each, OutputOption) or "--help" in each.opts]
+    parts = (("Of the concept", show.params), ("With COMMAND", use.params))
+    found = [f".SS {title}\n{listed(context, own(params))}" for title, params in parts]
+    return "\n".join([*found, f".SS Of the report\n{listed(context, reports)}"])
+
+
+def own(parameters: Sequence[click.Parameter]) -> list[click.Parameter]:
+    """Those that are not of the report."""
+    return [each for each in parameters if not isinstance(each, OutputOption)]
+
+
+def listed(context: click.Context, parameters: Sequence[click.Parameter]) -> str:
+    """Options with their help."""
+    records = [each.get_help_record(context) for each in parameters if isinstance(each, click.Option)]
     return items([record for record in records if record])
 
 
@@ -137,14 +148,13 @@ class Page:
         """The whole page."""
         title = self.command.replace(" ", "-")
         command = self.context.command
-        usage = " ".join(command.collect_usage_pieces(self.context))
         return "".join(
             [
                 f'.TH "{title.upper()}" "1" "{self.date}" "{self.version}" "ipcctl manual"\n',
                 section("NAME", f"{roff(title)} \\- {self.short_help}"),
-                section("SYNOPSIS", f".B {roff(self.command)}\n{roff(usage)}"),
+                section("SYNOPSIS", self._synopsis()),
                 section("DESCRIPTION", description(command)),
-                section("SUBCOMMANDS", self._subcommands()),
+                section("VERBS" if self.context.parent else "SUBCOMMANDS", self._subcommands()),
                 section("OPTIONS", option_items(self.context)),
                 section("COLUMNS", columns(command)),
                 section("CHECKS", checks(self.command.removeprefix("ipcctl "))),
@@ -157,14 +167,19 @@ class Page:
             ]
         )
 
+    def _synopsis(self) -> str:
+        command = self.context.command
+        pieces = " ".join(command.collect_usage_pieces(self.context))
+        usages = command.usages(self.context) if isinstance(command, Concept) else [pieces]
+        return "\n.br\n".join(f".B {roff(self.command)}\n{roff(each)}" for each in usages)
+
     def _subcommands(self) -> str:
         below = getattr(self.context.command, "list_commands", None)
         if below is None:
             return ""
         if self.context.command is cli:
-            return items(list(COMMANDS.items()))
-        found = [(name, self.context.command.get_command(self.context, name)) for name in below(self.context)]
-        return items([(name, each.get_short_help_str(200)) for name, each in found])
+            return items(list(ALL.items()))
+        return items(list(getattr(self.context.command, "verbs", {}).items()))
 
     def _see_also(self) -> str:
         path = self.command.replace(" ", "-")
@@ -185,7 +200,7 @@ def pages() -> Iterator[tuple[str, str]]:
     """Every page: its file's name and its text."""
     context = click.Context(cli, info_name="ipcctl", **cli.context_settings)
     yield "ipcctl.1", str(Page(context, "processes and inter-process communication, shown and put to work"))
-    for name, summary in COMMANDS.items():
+    for name, summary in ALL.items():
         command = cli.get_command(context, name)
         assert command is not None
         yield from pages_of(context_of(command, name, context), summary)

@@ -28,6 +28,10 @@ COMMANDS = {
     "ps": "List processes: states in words, trees, zombies and who neglects them.",
     "tour": "Run every concept's checks, in one table.",
 }
+OTHERS = {
+    "help": "Print the help of ipcctl, of a subcommand, or of a verb.",
+}
+ALL = COMMANDS | OTHERS
 
 
 class Context(click.Context):
@@ -52,27 +56,23 @@ class Subcommands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order of the table."""
-        return list(COMMANDS)
+        return list(ALL)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """The subcommand of that name, imported now."""
-        if name not in COMMANDS:
+        if name not in ALL:
             return None
         module = importlib.import_module(f".commands.{name.replace('-', '_')}", __package__)
         command: click.Command = module.command
-        command.short_help = COMMANDS[name]
+        command.short_help = ALL[name]
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click has it, with the nearest name suggested where there is none."""
-        if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
-            import difflib
-
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            remedy = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(COMMANDS)}"
-            raise click.UsageError(f"no subcommand {args[0]!r}; {remedy}", ctx)
+        if args[0] not in ALL and not args[0].startswith("-") and not ctx.resilient_parsing:
+            raise click.UsageError(errors.no_such("subcommand", args[0], ALL), ctx)
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
@@ -85,17 +85,23 @@ class Subcommands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table itself: no subcommand is imported to show its line."""
         with formatter.section("Subcommands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl(list(ALL.items()))
 
 
-@click.command(cls=Subcommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=Subcommands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="ipcctl", message="%(prog)s %(version)s")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """See what the kernel does with processes and inter-process communication, and put it to work.
 
-    Each subcommand is one concept. Alone it shows the concept on this kernel and checks every statement of it;
-    with a command of yours after --, it does the work on that; with -f json (csv, shell, …) a script reads it.
+    Each subcommand is one concept. Alone it shows the concept on this kernel and checks every statement of it; with a
+    command of yours after --, it does the work on that; a verb after its name does all else. With -f json (csv, shell,
+    …) a script reads it.
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), color=context.color)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -126,7 +132,7 @@ def report_error(error: BaseException, args: Sequence[str]) -> int:
         raise error
     message, status = describe(error)
     name = next((each for each in args if not each.startswith("-")), "")
-    command = f"ipcctl {name}" if name in COMMANDS else "ipcctl"
+    command = f"ipcctl {name}" if name in ALL else "ipcctl"
     more = f" (see '{command_with_help(error, command)} --help')" if isinstance(error, click.UsageError) else ""
     say(f"{command}: {message}{more}")
     discard_stdout()

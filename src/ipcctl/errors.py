@@ -6,6 +6,7 @@ The statuses are the shell's and the wrappers' of coreutils (env(1), timeout(1))
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable
 
 EXIT_OK = 0  # every check held, every job succeeded
 EXIT_FALSE = 1  # the answer is no: a check failed, a job failed, a leak was found
@@ -85,3 +86,12 @@ class Interrupted(BaseException):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
+
+
+def no_such(what: str, name: str, there: Iterable[str]) -> str:
+    """Say that there is no such name, and which was meant or which there are."""
+    import difflib
+
+    names = list(there)
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"no {what} {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names)}")

@@ -1,4 +1,4 @@
-"""What the relay costs: --meter beside pv and cat, and a pipeline beside the shell's own, of 4 GiB."""
+"""What the relay costs: the meter beside pv and cat, and a pipeline beside the shell's own, of 4 GiB."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ def comparisons() -> Iterator[Comparison]:
 
 def meters() -> Iterator[Comparison]:
     """Between a producer and a consumer: throughput; and the processor time of the one in the middle alone."""
-    middles = {"--meter": f"{shlex.quote(IPCCTL)} pipe --meter -q", "cat": "cat"}
+    middles = {"meter": f"{shlex.quote(IPCCTL)} pipe meter -q", "cat": "cat"}
     if pv := peer("pv", "pv"):
         middles["pv -q"] = f"{pv} -q"
     scripts = {name: shell(f"{PRODUCER} | {middle} | {CONSUMER}") for name, middle in middles.items()}
     times = in_turns(scripts, ROUNDS)
-    yield compare(times, "--meter", "cat", at_least=1.0)
+    yield compare(times, "meter", "cat", at_least=1.0)
     if pv:
-        yield compare(times, "--meter", "pv -q", at_least=1.5)
-        used = {name: [processor_time(middles[name]) for _ in range(ROUNDS)] for name in ("--meter", "pv -q")}
-        ratios = [mine / theirs for mine, theirs in zip(used["--meter"], used["pv -q"], strict=True)]
+        yield compare(times, "meter", "pv -q", at_least=1.5)
+        used = {name: [processor_time(middles[name]) for _ in range(ROUNDS)] for name in ("meter", "pv -q")}
+        ratios = [mine / theirs for mine, theirs in zip(used["meter"], used["pv -q"], strict=True)]
         medians = {name: statistics.median(each) for name, each in used.items()}
-        yield Comparison("--meter's processor time", "pv -q's", ratios, at_most=0.5, medians=medians)
+        yield Comparison("meter's processor time", "pv -q's", ratios, at_most=0.5, medians=medians)
 
 
 def pipelines() -> Iterator[Comparison]:
@@ -109,7 +109,7 @@ def processor_time(middle: str) -> float:
 def differing_bytes() -> Comparison:
     """How many of the sums of what was written and of what was read, through the meter and the relay, differ."""
     writes, reads = python(WRITES, GIB), python(READS, GIB)
-    script = " | ".join([writes, f"{shlex.quote(IPCCTL)} pipe --meter -q", reads])
+    script = " | ".join([writes, f"{shlex.quote(IPCCTL)} pipe meter -q", reads])
     differ = 0
     for command in (shell(script), [IPCCTL, "pipe", "-q", writes, "cat", reads]):
         done = subprocess.run(command, env=environment(), stderr=subprocess.PIPE, text=True, check=True)

@@ -1,4 +1,4 @@
-"""`ipcctl double-fork --pidfile FILE`: one daemon at a time, found by its lock; --status and --stop."""
+"""`ipcctl double-fork --pidfile FILE`: one daemon at a time, found by its lock; status and stop."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from support import (
 )
 
 SLEEP = ("--", "sleep", "1000")
+DEPTHS = (((), SLEEP), (("status",), ()), (("stop",), ()))  # a verb, and what it is given after --pidfile
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do that")
 
 
@@ -40,8 +41,8 @@ def pidfile(tmp_path: Path) -> Path:
 
 
 def told(pidfile: Path, *args: str) -> dict[str, Any]:
-    """The row of --status."""
-    done = ipcctl("double-fork", "-f", "json", "--pidfile", str(pidfile), "--status", *args)
+    """The row of `status`."""
+    done = ipcctl("double-fork", "status", "-f", "json", "--pidfile", str(pidfile), *args)
     row: dict[str, Any] = report_of(done)["rows"][0]
     assert done.returncode == (0 if row["state"] == "running" else 1)
     return row
@@ -176,18 +177,18 @@ def test_another_process_with_the_pid_in_the_file_is_not_the_daemon(pidfile: Pat
 REUSE = """
 import os, subprocess, sys
 ipcctl, pidfile = sys.argv[1:]
-def run(*args):
-    return subprocess.run([ipcctl, "double-fork", "-q", "--pidfile", pidfile, *args]).returncode
+def run(*args, verb=()):
+    return subprocess.run([ipcctl, "double-fork", *verb, "-q", "--pidfile", pidfile, *args]).returncode
 assert run("--", *[sys.executable, "-c", sys.stdin.read()]) == 0
 daemon = int(open(pidfile).read())
 while not os.path.exists(pidfile + ".up"): os.sched_yield()
-assert run("--status") == 0
+assert run(verb=["status"]) == 0
 os.kill(daemon, 9)
 os.waitpid(daemon, 0)
 with open("/proc/sys/kernel/ns_last_pid", "w") as last:
     last.write(str(daemon - 1))
 other = os.posix_spawn("/bin/sleep", ["sleep", "1000"], os.environ)
-statuses = [run("--status"), run("--stop")]
+statuses = [run(verb=["status"]), run(verb=["stop"])]
 print(other == daemon, statuses, os.waitpid(other, os.WNOHANG)[0], flush=True)
 os.kill(other, 9)
 os.waitpid(other, 0)
@@ -223,8 +224,8 @@ def test_an_empty_file_is_taken(pidfile: Path) -> None:
 def test_a_file_that_is_no_pidfile_is_left_alone(content: str, pidfile: Path) -> None:
     """It may be anything: --pidfile /etc/passwd."""
     pidfile.write_text(content)
-    for args in (SLEEP, ("--status",), ("--stop",)):
-        done = ipcctl("double-fork", "--pidfile", str(pidfile), *args)
+    for verb, command in DEPTHS:
+        done = ipcctl("double-fork", *verb, "--pidfile", str(pidfile), *command)
         assert (done.returncode, done.stdout) == (2, "")
         assert "is no pidfile" in one_line(done.stderr)
     assert pidfile.read_text() == content
@@ -236,8 +237,8 @@ def test_a_symbolic_link_is_not_followed(pidfile: Path) -> None:
     target.write_text("")
     for place in (target, pidfile.parent / "nowhere"):
         pidfile.symlink_to(place)
-        for args in (SLEEP, ("--status",), ("--stop",)):
-            done = ipcctl("double-fork", "--pidfile", str(pidfile), *args)
+        for verb, command in DEPTHS:
+            done = ipcctl("double-fork", *verb, "--pidfile", str(pidfile), *command)
             assert (done.returncode, "symbolic link" in one_line(done.stderr)) == (2, True)
         pidfile.unlink()
     assert (target.read_text(), children()) == ("", [])
@@ -253,8 +254,8 @@ def test_where_no_pidfile_can_be(path: str) -> None:
 
 def test_a_fifo_is_no_pidfile(pidfile: Path) -> None:
     os.mkfifo(pidfile)
-    for args in (SLEEP, ("--status",), ("--stop",)):
-        done = ipcctl("double-fork", "--pidfile", str(pidfile), *args)
+    for verb, command in DEPTHS:
+        done = ipcctl("double-fork", *verb, "--pidfile", str(pidfile), *command)
         assert (done.returncode, "no regular file" in one_line(done.stderr)) == (2, True)
 
 
@@ -279,7 +280,7 @@ def test_a_pidfile_of_somebody_else_is_not_replaced(pidfile: Path) -> None:
 
 @needs_root
 def test_a_mark_forged_by_somebody_else_is_not_believed(pidfile: Path) -> None:
-    """They point a file of theirs at a process of ours, start time and all: root's --stop would end it."""
+    """They point a file of theirs at a process of ours, start time and all: root's `stop` would end it."""
     row = start("--pidfile", str(pidfile), *SLEEP)
     forged = pidfile.parent / "forged.pid"
     forged.write_text(f"{row['pid']}\n")
@@ -323,7 +324,7 @@ def test_stop_asks_politely_and_returns_when_it_is_gone(pidfile: Path) -> None:
     script = "trap 'echo asked; exit 0' TERM; echo up; sleep 1000 & wait"
     row = start("--pidfile", str(pidfile), "--log", str(log), "--", "sh", "-c", script)
     wait_until(lambda: log.read_text() == "up\n")
-    done = ipcctl("double-fork", "-f", "json", "--pidfile", str(pidfile), "--stop")
+    done = ipcctl("double-fork", "stop", "-f", "json", "--pidfile", str(pidfile))
     assert not runs(row["pid"])
     assert of_session(row["sid"]) == []
     found = report_of(done)["rows"][0]
@@ -361,7 +362,7 @@ def test_one_that_forks_while_it_is_being_killed_does_not_outrun_it(pidfile: Pat
     log = pidfile.parent / "log"
     row = start("--pidfile", str(pidfile), "--log", str(log), "--", *python(bomb))
     wait_until(lambda: log.read_text() == "up\n")
-    stopping = [IPCCTL, "double-fork", "-q", "--pidfile", str(pidfile), "--stop", "--grace", "50ms"]
+    stopping = [IPCCTL, "double-fork", "stop", "-q", "--pidfile", str(pidfile), "--grace", "50ms"]
     try:
         with subprocess.Popen(stopping, env=clean_environment()) as process:
             while process.poll() is None:
@@ -389,12 +390,12 @@ def test_stopping_what_does_not_run_is_no_error(pidfile: Path) -> None:
     assert pidfile.exists()
     assert stop(pidfile)["state"] == "not running"
     assert not pidfile.exists()
-    assert "not running" in ipcctl("double-fork", "--pidfile", str(pidfile), "--stop").stdout
+    assert "not running" in ipcctl("double-fork", "stop", "--pidfile", str(pidfile)).stdout
 
 
 def test_stopping_two_at_once(pidfile: Path) -> None:
     start("--pidfile", str(pidfile), *SLEEP)
-    command = [IPCCTL, "double-fork", "-q", "--pidfile", str(pidfile), "--stop"]
+    command = [IPCCTL, "double-fork", "stop", "-q", "--pidfile", str(pidfile)]
     both = [subprocess.Popen(command, env=clean_environment()) for _ in range(2)]
     assert [each.wait(DEADLINE_S) for each in both] == [0, 0]
     reap_all()
@@ -407,9 +408,9 @@ def test_the_daemon_of_another_user_is_not_ours_to_stop(pidfile: Path) -> None:
         folder.chmod(0o755)
     as_nobody("--version")  # where that user may not run ipcctl there is no test, and no daemon to be left
     row = start("--pidfile", str(pidfile), *SLEEP)
-    status = as_nobody("double-fork", "-f", "json", "--pidfile", str(pidfile), "--status")
+    status = as_nobody("double-fork", "status", "-f", "json", "--pidfile", str(pidfile))
     assert report_of(status)["rows"][0]["pid"] == row["pid"]
-    done = as_nobody("double-fork", "--pidfile", str(pidfile), "--stop")
+    done = as_nobody("double-fork", "stop", "--pidfile", str(pidfile))
     assert (done.returncode, "may not signal PID" in one_line(done.stderr)) == (125, True)
     assert runs(row["pid"])
     end(row["pid"])
@@ -426,7 +427,7 @@ def test_a_daemon_in_somebodys_session_ends_alone(own: bool, pidfile: Path) -> N
     command = ["sh", "-c", script, "login", *python(code), str(pidfile)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=not own) as login:
         assert login.stdout and login.stdout.readline()
-        done = ipcctl("double-fork", "-f", "json", "--pidfile", str(pidfile), "--stop", "--grace", "0")
+        done = ipcctl("double-fork", "stop", "-f", "json", "--pidfile", str(pidfile), "--grace", "0")
         assert report_of(done)["rows"][0]["processes"] == 1
         assert int(login.stdout.readline().split()[-1]) - 128 in (signal.SIGTERM, signal.SIGKILL)
         assert runs(login.pid)

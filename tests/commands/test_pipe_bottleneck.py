@@ -45,7 +45,7 @@ PIECES = "for _ in range(4):\n "
 COMPUTES = "t = time.process_time()\n while time.process_time() < t + 0.2: pass\n "
 SLEEPS = "time.sleep(0.2)\n "
 MOVES = {"first": "os.write(1, b'x' * 1000)", "middle": "os.write(1, os.read(0, 1000))", "last": "os.read(0, 1000)"}
-LIMITED = f"exec {shlex.quote(IPCCTL)} pipe --meter -q --limit 8"
+LIMITED = f"exec {shlex.quote(IPCCTL)} pipe meter -q --limit 8"
 ENOUGH = "exec head -c 7"  # of what is limited
 
 

@@ -1,4 +1,4 @@
-"""`ipcctl pipe --duplex 'A' 'B'`: two commands talk to each other, and it ends as it would without ipcctl."""
+"""`ipcctl pipe duplex 'A' 'B'`: two commands talk to each other, and it ends as it would without ipcctl."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TAIL = "seq 20000; exec >&-; tail -n 1 > last"
 
 def duplex(a: str, b: str, *args: str, **how: Any) -> Any:
     """A run with a report in JSON."""
-    return ipcctl("pipe", "--duplex", a, b, "-f", "json", *args, **how)
+    return ipcctl("pipe", "duplex", a, b, "-f", "json", *args, **how)
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -53,7 +53,7 @@ CONTENTS = {
 @pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS.keys())
 def test_every_byte_arrives_both_ways_and_is_in_the_transcript(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "content").write_bytes(content)
-    done = ipcctl("pipe", "--duplex", "cat content; exec >&-; cat > a", "cat > b; cat content", "-q",
+    done = ipcctl("pipe", "duplex", "cat content; exec >&-; cat > a", "cat > b; cat content", "-q",
                   "--transcript", "said", cwd=tmp_path)  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == content
@@ -98,18 +98,18 @@ def test_a_transcript_that_cannot_be_opened_is_told_before_anything_runs(tmp_pat
 
 def test_a_transcript_that_ends_early_ends_nothing_else(tmp_path: Path) -> None:
     talk = ("echo ping; exec >&-; cat > heard", "cat > /dev/null; echo pong")
-    done = ipcctl("pipe", "--duplex", *talk, "-q", "--transcript", "/dev/full", cwd=tmp_path)
+    done = ipcctl("pipe", "duplex", *talk, "-q", "--transcript", "/dev/full", cwd=tmp_path)
     assert (done.returncode, (tmp_path / "heard").read_text()) == (125, "pong\n")
     assert "cannot write the transcript to '/dev/full': No space left on device; it ends here" in one_line(done.stderr)
     reading, writing = os.pipe()
     os.close(reading)
-    done = ipcctl("pipe", "--duplex", *talk, "-q", "--transcript", "-", cwd=tmp_path, stdout=writing)
+    done = ipcctl("pipe", "duplex", *talk, "-q", "--transcript", "-", cwd=tmp_path, stdout=writing)
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_whoever_does_not_read_the_transcript_holds_up_no_signal() -> None:
-    with started("pipe", "--duplex", "yes", "cat > /dev/null", "--transcript", "-", "-q", "--grace", "0") as process:
+    with started("pipe", "duplex", "yes", "cat > /dev/null", "--transcript", "-", "-q", "--grace", "0") as process:
         pids = wait_until(lambda: both_of(process.pid), "both to be started")
         wait_until(lambda: state_of(process.pid) == "S" and all(state_of(pid) == "S" for pid in pids), "all asleep")
         process.send_signal(signal.SIGTERM)
@@ -118,12 +118,12 @@ def test_whoever_does_not_read_the_transcript_holds_up_no_signal() -> None:
 
 def test_a_transcript_still_to_be_read_when_both_have_ended_is_waited_for() -> None:
     commands = ("yes | head -c 200000; exec >&-", "cat > /dev/null")
-    with started("pipe", "--duplex", *commands, "--transcript", "-", "-q") as process:
+    with started("pipe", "duplex", *commands, "--transcript", "-", "-q") as process:
         wait_until(lambda: select.select([process.stdout], [], [], 0)[0] and not children(process.pid), "both")
         out, err = process.communicate()
         assert (process.returncode, err) == (0, "")
         assert sum(json.loads(line)["said_bytes"] for line in out.splitlines()) == 200000
-    with started("pipe", "--duplex", *commands, "--transcript", "-", "-q") as process:
+    with started("pipe", "duplex", *commands, "--transcript", "-", "-q") as process:
         wait_until(lambda: select.select([process.stdout], [], [], 0)[0] and not children(process.pid), "both")
         process.send_signal(signal.SIGTERM)
         assert process.wait() == 143
@@ -133,7 +133,7 @@ def test_a_signal_as_both_end_gives_up_a_transcript_that_nobody_reads(tmp_path: 
     os.mkfifo(tmp_path / "go")
     commands = ("yes | head -c 200000; exec >&-; read -r _ < go", "cat > /dev/null; touch heard; read -r _ < go")
     how = ("--transcript", "-", "-q", "--grace", "0.01")
-    with started("pipe", "--duplex", *commands, *how, cwd=tmp_path) as process:
+    with started("pipe", "duplex", *commands, *how, cwd=tmp_path) as process:
         go = os.open(tmp_path / "go", os.O_RDWR)
         wait_until((tmp_path / "heard").exists, "all to be said")
         pids = both_of(process.pid)
@@ -168,7 +168,7 @@ STALLED = r"ipcctl pipe: stalled for 0.05 s: A \(\w+, PID (\d+)\) waits (.*); B 
 @pytest.mark.parametrize(("a", "b", "a_waits", "b_waits"), STALLS, ids=[" and ".join(each[:2]) for each in STALLS])
 def test_a_stall_is_told_and_ends_nothing(a: str, b: str, a_waits: str, b_waits: str, tmp_path: Path) -> None:
     report = tmp_path / "report"
-    with started("pipe", "--duplex", a, b, "--stall", "50ms", "-f", "json", "-o", str(report)) as process:
+    with started("pipe", "duplex", a, b, "--stall", "50ms", "-f", "json", "-o", str(report)) as process:
         assert process.stderr is not None
         line = process.stderr.readline()
         match = re.fullmatch(STALLED, line)
@@ -213,8 +213,8 @@ def test_who_writes_to_one_that_is_done_is_told_so_and_that_is_no_failure() -> N
     done = duplex("exec yes", "head -n 3 > /dev/null")
     rows = report_of(done, "stderr")["rows"]
     assert (done.returncode, rows[0]["signal"], rows[0]["status"], rows[1]["status"]) == (0, "SIGPIPE", 141, 0)
-    assert ipcctl("pipe", "--duplex", "--strict", "exec yes", "head -n 3 > /dev/null", "-q").returncode == 141
-    assert ipcctl("pipe", "--duplex", "exec yes", "head -n 3 > /dev/null; exit 4", "-q").returncode == 4
+    assert ipcctl("pipe", "duplex", "--strict", "exec yes", "head -n 3 > /dev/null", "-q").returncode == 141
+    assert ipcctl("pipe", "duplex", "exec yes", "head -n 3 > /dev/null; exit 4", "-q").returncode == 4
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_time_is_up_for_both() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_both_and_nothing_is_left(number: signal.Signals) -> None:
     commands = ("sleep 1000 & cat", "sh -c 'cat; :' | cat")
-    with started("pipe", "--duplex", *commands, "-q", start_new_session=True) as process:
+    with started("pipe", "duplex", *commands, "-q", start_new_session=True) as process:
         wait_until(lambda: both_of(process.pid), "both to be started")
         os.killpg(process.pid, number)
         assert process.communicate() == ("", "")
@@ -252,7 +252,7 @@ def test_a_signal_ends_both_and_nothing_is_left(number: signal.Signals) -> None:
 def test_stopped_and_disturbed_it_loses_no_byte(tmp_path: Path) -> None:
     content = random.Random(2).randbytes(8 << 20)
     (tmp_path / "content").write_bytes(content)
-    with started("pipe", "--duplex", "cat content & exec cat > back", "cat", "-q", cwd=tmp_path) as process:
+    with started("pipe", "duplex", "cat content & exec cat > back", "cat", "-q", cwd=tmp_path) as process:
         wait_until(lambda: both_of(process.pid) or process.poll() is not None, "both to be started")
         for _ in range(300):
             for number in (signal.SIGWINCH, signal.SIGSTOP, signal.SIGCONT):
@@ -266,18 +266,18 @@ def test_stopped_and_disturbed_it_loses_no_byte(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "told"),
     [
-        (["--duplex"], "--duplex needs two commands, 'A' and 'B', and 0 were given"),
-        (["--duplex", "cat"], "and 1 were given"),
-        (["--duplex", "cat", "cat", "cat"], "and 3 were given"),
-        (["--duplex", "cat", " "], "--duplex was given an empty command"),
-        (["--stall", "1"], "--stall goes with --duplex"),
-        (["--transcript", "x"], "--transcript goes with --duplex"),
-        (["--timeout", "1"], "--timeout goes with commands"),
-        (["--duplex", "--stall", "0", "cat", "cat"], "too short"),
-        (["--duplex", "--progress", "cat", "cat"], "--progress goes with stages or --meter"),
-        (["--duplex", "cat", "cat", "--transcript", "-", "-o", "-"], "cannot both go to standard output"),
-        (["--duplex", "--cost", "cat", "cat"], "--cost and --duplex are 2 things"),
-        (["--duplex", "cat", "cat", "-c", "nope"], "no column 'nope' in rows; there are: side, command,"),
+        (["duplex"], "a conversation needs two commands, 'A' and 'B', and 0 were given"),
+        (["duplex", "cat"], "and 1 were given"),
+        (["duplex", "cat", "cat", "cat"], "and 3 were given"),
+        (["duplex", "cat", " "], "one of the commands is empty"),
+        (["--stall", "1"], "No such option"),
+        (["--transcript", "x"], "No such option"),
+        (["--timeout", "1"], "--timeout goes with 'COMMAND'; name one"),
+        (["duplex", "--stall", "0", "cat", "cat"], "too short"),
+        (["duplex", "--progress", "cat", "cat"], "No such option"),
+        (["duplex", "cat", "cat", "--transcript", "-", "-o", "-"], "cannot both go to standard output"),
+        (["--strict", "duplex", "cat", "cat"], "--strict stands before the verb 'duplex'; put it after, or -- before"),
+        (["duplex", "cat", "cat", "-c", "nope"], "no column 'nope' in rows; there are: side, command,"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_clear_line(args: list[str], told: str) -> None:
@@ -289,7 +289,7 @@ def test_bad_input_is_one_clear_line(args: list[str], told: str) -> None:
 @pytest.mark.parametrize("count", [6, 8, 10, 13])
 def test_where_descriptors_run_out_it_is_told_in_one_line(count: int) -> None:
     script = f'ulimit -n {count}; exec "$0" "$@"'
-    command = ["sh", "-c", script, IPCCTL, "pipe", "--duplex", "-q", "echo hello", "cat > /dev/null"]
+    command = ["sh", "-c", script, IPCCTL, "pipe", "duplex", "-q", "echo hello", "cat > /dev/null"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=30)
     if done.returncode:
         assert done.returncode == 125

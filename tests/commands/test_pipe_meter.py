@@ -1,4 +1,4 @@
-"""`ipcctl pipe --meter`: in the middle of a pipeline of the shell's, changing nothing of what passes."""
+"""`ipcctl pipe meter`: in the middle of a pipeline of the shell's, changing nothing of what passes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from support import IPCCTL, clean_environment, ipcctl, one_line, report_of, started, wait_until
 
-METER = f"{shlex.quote(IPCCTL)} pipe --meter"
+METER = f"{shlex.quote(IPCCTL)} pipe meter"
 ALL_BYTES = bytes(range(256)) * 5000
 
 
@@ -50,7 +50,7 @@ def test_through_sockets(tmp_path: Path) -> None:
     """What inetd or ssh hand to a command."""
     ours, its = socket.socketpair()
     back, out = socket.socketpair()
-    with ours, back, started("pipe", "--meter", "-q", stdin=its, stdout=out) as process:
+    with ours, back, started("pipe", "meter", "-q", stdin=its, stdout=out) as process:
         its.close()
         out.close()
         ours.sendall(b"x" * 100_000)
@@ -66,7 +66,7 @@ def test_to_and_from_a_terminal() -> None:
     """A terminal cannot be spliced; more than it takes at once passes all the same."""
     lines = "".join(f"{i}\n" for i in range(5000))
     ours, terminal = pty.openpty()
-    with started("pipe", "--meter", "-q", stdin=subprocess.PIPE, stdout=terminal) as process:
+    with started("pipe", "meter", "-q", stdin=subprocess.PIPE, stdout=terminal) as process:
         os.close(terminal)
         assert process.stdin is not None
         process.stdin.write(lines)
@@ -79,7 +79,7 @@ def test_to_and_from_a_terminal() -> None:
     os.close(ours)
     assert found.replace(b"\r", b"").decode() == lines
     ours, terminal = pty.openpty()
-    with started("pipe", "--meter", "-q", stdin=terminal) as process:
+    with started("pipe", "meter", "-q", stdin=terminal) as process:
         os.write(ours, b"typed\n\x04")
         assert process.communicate()[0] == "typed\n"
     os.close(terminal)
@@ -103,7 +103,7 @@ def test_a_limit_holds_the_rate() -> None:
 
 def test_a_pause_is_not_made_up_for() -> None:
     """After a pause the rate is the limit, not the limit and what was not used of it."""
-    with started("pipe", "--meter", "-q", "--limit", "4M", stdin=subprocess.PIPE) as process:
+    with started("pipe", "meter", "-q", "--limit", "4M", stdin=subprocess.PIPE) as process:
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write("x\n")
         process.stdin.flush()
@@ -116,7 +116,7 @@ def test_a_pause_is_not_made_up_for() -> None:
 
 def test_the_line_shows_a_bar_where_the_size_is_known(tmp_path: Path) -> None:
     (tmp_path / "in").write_bytes(b"x" * 400_000)
-    given = ["--meter", "-q", "--progress", "--interval", "100ms", "--limit", "1M"]
+    given = ["meter", "-q", "--progress", "--interval", "100ms", "--limit", "1M"]
     with open(tmp_path / "in") as file:
         done = ipcctl("pipe", *given, "--name", "copy", stdin=file, stdout=subprocess.DEVNULL)
     lines = done.stderr.splitlines()
@@ -129,7 +129,7 @@ def test_the_line_shows_a_bar_where_the_size_is_known(tmp_path: Path) -> None:
 
 
 def test_no_line_where_stderr_is_no_terminal() -> None:
-    assert ipcctl("pipe", "--meter", "-q", "--limit", "10", "--interval", "10ms", stdin=None, input="xxx").stderr == ""
+    assert ipcctl("pipe", "meter", "-q", "--limit", "10", "--interval", "10ms", stdin=None, input="xxx").stderr == ""
 
 
 def test_the_size_of_a_file_is_what_is_left_of_it(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_reader_that_goes() -> None:
     done = shell(f"{writer} | {METER} -f json | true; echo ${{PIPESTATUS[@]}}")
     assert done.stdout.split()[1:] == [b"141", b"0"]
     assert row(done)["ended"] == "reader gone"
-    with started("pipe", "--meter", "-f", "json", stdin=subprocess.PIPE) as process:  # its writer never writes
+    with started("pipe", "meter", "-f", "json", stdin=subprocess.PIPE) as process:  # its writer never writes
         assert process.stdout is not None and process.stderr is not None
         process.stdout.close()
         assert '"ended": "reader gone"' in process.stderr.read()
@@ -153,7 +153,7 @@ def test_a_reader_that_goes() -> None:
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_ends_it_with_a_report(name: str) -> None:
-    with started("pipe", "--meter", "-f", "json", stdin=subprocess.PIPE) as process:
+    with started("pipe", "meter", "-f", "json", stdin=subprocess.PIPE) as process:
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write("x\n")
         process.stdin.flush()
@@ -168,7 +168,7 @@ def test_stopped_and_interrupted_it_loses_nothing() -> None:
     data = hashlib.sha256(bytes(1 << 26)).hexdigest()
     with (
         subprocess.Popen(["head", "-c", "64M", "/dev/zero"], stdout=subprocess.PIPE) as writer,
-        started("pipe", "--meter", "-q", stdin=writer.stdout) as process,
+        started("pipe", "meter", "-q", stdin=writer.stdout) as process,
         subprocess.Popen(["sha256sum"], stdin=process.stdout, stdout=subprocess.PIPE) as reader,
     ):
         for i in range(200):
@@ -183,7 +183,7 @@ def test_stopped_and_interrupted_it_loses_nothing() -> None:
 def test_what_cannot_be_written_or_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "in").write_bytes(b"x" * 100_000)
     with open(tmp_path / "in") as given, open("/dev/full", "w") as full:
-        done = ipcctl("pipe", "--meter", "-q", stdin=given, stdout=full)
+        done = ipcctl("pipe", "meter", "-q", stdin=given, stdout=full)
     assert done.returncode == 125
     assert "cannot write standard output: No space left" in one_line(done.stderr)
     for closed, what in (("<&-", "cannot read standard input"), (">&-", "cannot write standard output")):
@@ -194,7 +194,7 @@ def test_what_cannot_be_written_or_read_is_an_error(tmp_path: Path) -> None:
 
 def test_it_waits_without_using_the_processor() -> None:
     """A full output and an empty input are waited for, not polled."""
-    with started("pipe", "--meter", "-q", stdin=subprocess.PIPE) as process:
+    with started("pipe", "meter", "-q", stdin=subprocess.PIPE) as process:
         assert process.stdin is not None
         process.stdin.write("x" * (1 << 21))
         clock = ~process.pid << 3 | 2  # clock_getcpuclockid(3)

@@ -323,11 +323,11 @@ def test_progress_on_a_terminal_leaves_it_clean() -> None:
         (["--progress"], "goes with"),
         (["a", "", "c"], "stage 2 of 3 is empty"),
         (["a", "--timeout", "0"], "too short"),
-        (["--meter", "cat"], "leave 'cat' out"),
-        (["--size", "1"], "--size goes with --meter"),
-        (["--meter", "--limit", "0"], "--limit"),
-        (["--meter", "--size", "x"], "no size"),
-        (["--meter", "-o", "-"], "standard output"),
+        (["meter", "cat"], "Got unexpected extra argument (cat)"),
+        (["--size", "1"], "No such option"),
+        (["meter", "--limit", "0"], "--limit"),
+        (["meter", "--size", "x"], "no size"),
+        (["meter", "-o", "-"], "standard output"),
     ],
 )
 def test_bad_input(args: list[str], why: str) -> None:

@@ -219,13 +219,13 @@ def test_failed_jobs_are_tried_again_with_longer_delays(tmp_path: Path) -> None:
 def test_what_is_left_out_and_what_goes_together() -> None:
     for args, words in [
         (["-j", "x", "--", "true"], "is no number of jobs"),
-        (["-k", "--line-buffer", "--", "true"], "--line-buffer and --keep-order exclude each other"),
-        (["--resume", "--", "true"], "--resume goes with --joblog FILE"),
+        (["-k", "--line-buffer", "--", "true"], "--line-buffer and --keep-order exclude each other; leave one out"),
+        (["--resume", "--", "true"], "--resume goes with --joblog"),
         (["--lines", "true"], "--lines takes whole commands"),
         (["-a", "/no/such", "--", "true"], "cannot read arguments from '/no/such'"),
         (["-a", "/", "--", "true"], "Is a directory"),
-        (["--tasks", "3", "--", "true"], "--tasks goes with the concept alone"),
-        (["-k"], "--keep-order goes with -- COMMAND"),
+        (["--tasks", "3", "--", "true"], "--tasks goes with `ipcctl pool` alone"),
+        (["-k"], "no COMMAND; name one, or use --lines"),
         (["--", "true", ":::", "a", ":::", "b"], "is there twice"),
         ([":::", "a"], "no COMMAND"),
         (["--"], "no command after --"),

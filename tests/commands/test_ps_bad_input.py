@@ -54,13 +54,12 @@ MOST = 1 << 22
         (["-c", "pid,size"], ["no column 'size'", "rss_kib"]),
         (["--zombies", "-c", "rss"], ["no column 'rss'", "oldest_s"]),
         (["--section", "processes"], ["'processes'", "rows"]),
-        (["--states", "1"], ["leave PID out"]),
-        (["--states", "--user", "0"], ["leave --user out"]),
-        (["--states", "--state", "Z"], ["leave --state out"]),
-        (["--states", "--watch", "1"], ["leave --watch out"]),
-        (["--tree", "--zombies"], ["--tree does not go with --zombies"]),
-        (["--tree", "--limit", "3"], ["--tree does not go with --limit"]),
-        (["--zombies", "--state", "Z"], ["--zombies does not go with --state"]),
+        (["states", "1"], ["unexpected extra argument"]),
+        (["states", "--user", "0"], ["No such option", "--user"]),
+        (["--user", "0", "states"], ["--user stands before the verb 'states'; put it after"]),
+        (["--tree", "--zombies"], ["--tree and --zombies exclude each other"]),
+        (["--tree", "--limit", "3"], ["--tree and --limit exclude each other"]),
+        (["--zombies", "--state", "Z"], ["--zombies and --state exclude each other"]),
         (["--watch", "1", "-f", "html"], ["--watch does not go with format html", "jsonl"]),
         (["--colour"], ["--colour"]),
     ],
@@ -108,7 +107,7 @@ def test_a_reader_that_has_enough(how: str) -> None:
     assert done.stdout.splitlines()[-1] == "141"
 
 
-@pytest.mark.parametrize("how", [[], ["-f", "jsonl"], ["-f", "json"], ["--zombies", "-f", "csv"], ["--states"]])
+@pytest.mark.parametrize("how", [[], ["-f", "jsonl"], ["-f", "json"], ["--zombies", "-f", "csv"], ["states"]])
 def test_a_full_disk(how: list[str]) -> None:
     with open("/dev/full", "w") as full:
         done = ipcctl("ps", *how, stdout=full)
@@ -148,7 +147,7 @@ def test_a_limit_of_no_processes() -> None:
     done = ipcctl("ps", "-f", "json", **how)
     assert (done.returncode, done.stderr) == (0, "")
     assert 1 in {row["pid"] for row in report_of(done)["rows"]}
-    shown = ipcctl("ps", "--states", "-f", "json", **how)
+    shown = ipcctl("ps", "states", "-f", "json", **how)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert {check["status"] for check in report_of(shown)["checks"]} == {"skipped"}
     assert all("the limit on processes" in check["reason"] for check in report_of(shown)["checks"])

@@ -98,7 +98,7 @@ def test_list_shows_each_and_remove_removes(names: Names) -> None:
         (["run", "x", "-n", "0", "--", "true"], "0 is not in the range 1<=x<=32767"),
         (["run", "x", "-n", "32768", "--", "true"], "32768 is not in the range 1<=x<=32767"),
         (["run", "x", "--timeout", "soon", "--", "true"], "'soon' is no time"),
-        (["run", "x", "--try", "--timeout", "1", "--", "true"], "--try does not wait"),
+        (["run", "x", "--try", "--timeout", "1", "--", "true"], "--try and --timeout exclude each other"),
         (["run", "x"], "no command; give it after --"),
         (["run", "x", "--"], "no command; give it after --"),
         (["run", "x", "true"], "what is 'true'? Put the command after --"),
@@ -107,7 +107,7 @@ def test_list_shows_each_and_remove_removes(names: Names) -> None:
         (["resize", "x"], "Missing argument 'N'"),
         (["remove"], "name those to remove, or give --all"),
         (["remove", "x", "--all"], "not both"),
-        (["-n", "2", "list"], "--slots is for the concept alone; put it after 'list'"),
+        (["-n", "2", "list"], "--slots stands before the verb 'list'; put it after"),
         (["nope"], "no subcommand 'nope'; there are: run, wait, stat, resize, list, remove"),
         (["stat", "x", "-c", "nope"], "no column 'nope'"),
     ],
@@ -227,7 +227,8 @@ def test_a_file_of_others_making_is_refused(names: Names) -> None:
 def test_a_second_user_is_refused(reachable: Names) -> None:
     names = reachable
     names.semaphores().get_or_make("x", 2)
-    code = "import os, pwd, sys, ipcctl.commands.sem, ipcctl.ipc.sem.semaphores, ipcctl.report.table, tabulate\n"
+    code = "import os, pwd, sys, ipcctl.ipc.sem.semaphores, ipcctl.report.table, tabulate\n"
+    code += "from ipcctl.commands.sem import list, remove, run\n"
     code += "from ipcctl.cli import main; os.setuid(65534); sys.exit(main(sys.argv[1:]))"
     for args in (["run", "x", "--", "true"], ["list"], ["remove", "x"]):
         done = subprocess.run(

@@ -158,7 +158,7 @@ BAD = [
     (["wait", "n", "--until", ">=x"], "'x' is no integer"),
     (["wait", "n", "--until", ">9", "--timeout", "soon"], "'soon' is no time"),
     (["nope"], "no subcommand 'nope'; there are: set, get, add, cas, wait, list, remove, path"),
-    (["--updates", "5", "get", "n"], "--updates is for the concept alone"),
+    (["--updates", "5", "get", "n"], "--updates stands before the verb 'get'; put it after"),
     (["--updates", "0"], "0 is not in the range"),
     (["remove"], "name those to remove, or give --all"),
 ]
@@ -376,7 +376,8 @@ def test_a_limit_on_the_size_of_files_is_an_error() -> None:
 
 AS_NOBODY = """
 import os, pwd, sys
-import ipcctl.cli, ipcctl.commands.shm, ipcctl.ipc.shm.shared
+import ipcctl.cli, ipcctl.ipc.shm.shared
+from ipcctl.commands.shm import add, cas, get, list, path, remove, set, wait
 os.setgroups([])
 os.setgid(65534)
 os.setuid(65534)

@@ -66,7 +66,7 @@ SUPERVISORS = {
         Supervisor("double-fork", wrapper("double-fork", "--ready"), "--timeout"),
         Supervisor("pool", pool, "--timeout", many=True),
         Supervisor("pipe", stages("pipe"), "--timeout", many=True),
-        Supervisor("duplex", stages("pipe", "--duplex"), "--timeout", many=True),
+        Supervisor("duplex", stages("pipe", "duplex"), "--timeout", many=True),
         Supervisor("queue work", worker, "--lease", timed_out_status=1, many=True, needs_queue=True),
     )
 }

@@ -18,7 +18,7 @@ CONCEPTS = [name for name in COMMANDS if name != "tour"]
 
 def shown(concept: str) -> list[str]:
     """The arguments that show a concept."""
-    return [concept, *(["--states"] if concept == "ps" else []), "-f", "json"]
+    return [concept, *(["states"] if concept == "ps" else []), "-f", "json"]
 
 
 def reasons(done: Any) -> list[str]:

@@ -157,7 +157,7 @@ def test_a_signal_ends_the_hold_and_leaves_nothing(number: signal.Signals) -> No
     [
         (["--left", "kill"], "--left goes with -- COMMAND"),
         (["--grace", "1"], "--grace goes with -- COMMAND"),
-        (["--subreaper", "--", "true"], "--subreaper goes with the concept alone"),
+        (["--subreaper", "--", "true"], "--subreaper goes with `ipcctl orphan` alone"),
         (["--left", "burn", "--", "true"], "'report', 'wait', 'kill'"),
         (["--timeout", "1", "--", "true"], "--timeout goes with --left wait"),
         (["--left", "wait", "--timeout", "0", "--", "true"], "too short"),

@@ -1,4 +1,4 @@
-"""`ipcctl ps --states`: each check holds on this kernel, by evidence, and fails when the thing it shows is broken."""
+"""`ipcctl ps states`: each check holds on this kernel, by evidence, and fails when the thing it shows is broken."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ LETTERS = ["D", "S", "T", "R", "Z", "+", "<", "N", "l", "s"]
 
 
 def test_every_check_holds() -> None:
-    done = ipcctl("ps", "--states", "-f", "json")
+    done = ipcctl("ps", "states", "-f", "json")
     report = report_of(done)
     assert [(check["id"], check["status"]) for check in report["checks"]] == [(each, "held") for each in IDS]
     assert (done.returncode, report["ok"], report["summary"]["held"]) == (0, True, 3)
 
 
 def test_a_row_for_each_state_and_mark() -> None:
-    rows = {row["made"]: row for row in report_of(ipcctl("ps", "--states", "-f", "json"))["rows"]}
+    rows = {row["made"]: row for row in report_of(ipcctl("ps", "states", "-f", "json"))["rows"]}
     assert list(rows) == LETTERS
     for letter, row in rows.items():
         assert row["how"], row
@@ -38,7 +38,7 @@ def test_a_row_for_each_state_and_mark() -> None:
 
 
 def test_what_cannot_be_made_is_skipped_in_its_row_with_the_reason() -> None:
-    report = report_of(as_nobody("ps", "--states", "-f", "json"))
+    report = report_of(as_nobody("ps", "states", "-f", "json"))
     (row,) = (row for row in report["rows"] if row["made"] == "<")
     assert row["stat"] is None
     assert "CAP_SYS_NICE" in row["skipped"]
@@ -49,7 +49,7 @@ def test_what_cannot_be_made_is_skipped_in_its_row_with_the_reason() -> None:
 
 def test_on_one_processor_one_runs_at_a_time() -> None:
     one = sorted(os.sched_getaffinity(0))[:1]
-    done = ipcctl("ps", "--states", "-f", "json", preexec_fn=lambda: os.sched_setaffinity(0, one))
+    done = ipcctl("ps", "states", "-f", "json", preexec_fn=lambda: os.sched_setaffinity(0, one))
     check = report_of(done)["checks"][2]
     assert check["status"] == "held"
     assert check["expected"].startswith("at most 1 of 3 at once")
@@ -57,16 +57,16 @@ def test_on_one_processor_one_runs_at_a_time() -> None:
 
 
 def test_events_and_formats() -> None:
-    report = report_of(ipcctl("ps", "--states", "-f", "json"))
+    report = report_of(ipcctl("ps", "states", "-f", "json"))
     seen = [event for event in report["events"] if event["event"] == "seen"]
     assert {event["role"] for event in seen} <= set(LETTERS)
     assert len({event["pid"] for event in report["events"] if event["role"] == "spinner"}) >= 3
-    assert "spinner" in ipcctl("ps", "--states", "-f", "timeline").stdout
-    assert json.loads(ipcctl("ps", "--states", "-f", "trace").stdout)["traceEvents"]
+    assert "spinner" in ipcctl("ps", "states", "-f", "timeline").stdout
+    assert json.loads(ipcctl("ps", "states", "-f", "trace").stdout)["traceEvents"]
 
 
 def test_the_source_is_printed() -> None:
-    assert ipcctl("ps", "--source").stdout == SOURCE
+    assert ipcctl("ps", "states", "--source").stdout == SOURCE
 
 
 # ---- the thing broken: one line of the demonstration is another, and the check sees it

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import end_children, wait_until
 
+from ipcctl.commands.pool.slots import slots_of
 from ipcctl.errors import BadInput
 from ipcctl.pool import processors
 from ipcctl.pool.arguments import LineReader, Listed
@@ -77,18 +78,18 @@ def test_tags_do_not_depend_on_how_the_text_comes(text: bytes, cut: int) -> None
 
 @pytest.mark.parametrize(("asked", "slots"), [("3", 3), ("100%", 4), ("50%", 2), ("1%", 1), ("250%", 10), (None, 4)])
 def test_how_many_at_once(asked: str | None, slots: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processors, "usable_processors", lambda: 4)
-    assert processors.slots_of(asked) == slots
+    monkeypatch.setattr("ipcctl.commands.pool.slots.usable_processors", lambda: 4)
+    assert slots_of(asked) == slots
 
 
 @pytest.mark.parametrize("asked", ["", "-1", "x", "0%", "1.5", "10001", "%", "１"])
 def test_no_number_of_jobs(asked: str) -> None:
     with pytest.raises(BadInput, match="is no number of jobs; give 1 to 10000"):
-        processors.slots_of(asked)
+        slots_of(asked)
 
 
 def test_as_many_as_the_descriptors_let() -> None:
-    assert 1 <= processors.slots_of("0") <= processors.MOST_SLOTS
+    assert 1 <= slots_of("0") <= processors.MOST_SLOTS
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Option types and the command line of wrappers, shared by the subcommands."""
+"""Option types, shared by the subcommands."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 MULTIPLES = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
@@ -66,32 +65,3 @@ class Sizes(click.ParamType):  # type: ignore[type-arg]
         if isinstance(value, list):
             return value
         return [Size().convert(each, param, ctx) for each in str(value).split(",")]
-
-
-def needs(what: str, there: bool, *names: str) -> None:
-    """Raise a usage error for an option of `names` that was given where `what` it goes with is not there."""
-    context = click.get_current_context()
-    for name in () if there else names:
-        if context.get_parameter_source(name) == ParameterSource.COMMANDLINE:
-            option = next(each for each in context.command.params if each.name == name)
-            raise click.UsageError(f"{option.opts[-1]} goes with {what}; leave it out here", context)
-
-
-class Wrapper(click.Command):
-    """A subcommand that may be given a command of the user's: its options end where the command begins.
-
-    `--` with nothing after it is an error: a script's `-- $COMMAND` with an empty variable must not run the show.
-    """
-
-    def __init__(self, *args: Any, **given: Any) -> None:
-        settings = given.setdefault("context_settings", {})
-        settings["allow_interspersed_args"] = False
-        super().__init__(*args, **given)
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click has it, but for a `--` that nothing follows."""
-        dashes_last = args[-1:] == ["--"]
-        rest = super().parse_args(ctx, args)
-        if dashes_last and not ctx.params.get("argv") and not ctx.resilient_parsing:
-            raise click.UsageError("no command after --; name one, or leave the -- out to see the concept", ctx)
-        return rest

@@ -1,13 +1,11 @@
-"""What `sem`, `shm` and `queue` share: a concept with verbs for named objects, `list` and `remove` among them."""
+"""What the verbs of `sem`, `shm` and `queue` share: names of objects, and the verbs `list` and `remove`."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from ..errors import EXIT_OK, BadInput, IpcctlError
 from ..ipc.registry import Registry, checked_name
@@ -15,6 +13,7 @@ from ..report.model import Column, Report
 from ..report.options import output_options
 from ..report.output import Output
 from ..report.sink import say
+from .command import Command
 from .wording import in_words_of
 
 if TYPE_CHECKING:
@@ -27,45 +26,6 @@ COMMON_COLUMNS = (
     Column("last_used", "time", "when it was last used"),
     Column("problem", "text", "what is wrong with it; `remove` works"),
 )
-
-
-class Concept(click.Group):
-    """A concept with named objects: `ipcctl sem` alone shows it, `ipcctl sem run` works on one.
-
-    Its own options are the show's. The function that it is made of is not called when a subcommand is.
-    """
-
-    def __init__(self, name: str | None, callback: Callable[..., Any], **given: Any) -> None:
-        super().__init__(name, callback=alone(callback), invoke_without_command=True, **given)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order in which they were added: click would sort them."""
-        return list(self.commands)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click has it, with those named that there are."""
-        if args[0] not in self.commands and not ctx.resilient_parsing:
-            raise click.UsageError(f"no subcommand {args[0]!r}; there are: {', '.join(self.commands)}", ctx)
-        return super().resolve_command(ctx, args)
-
-
-def alone(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, called only where no subcommand is; options given before one are a usage error."""
-
-    @functools.wraps(function)
-    def call(**given: Any) -> Any:
-        context = click.get_current_context()
-        if context.invoked_subcommand is None:
-            return function(**given)
-        for each in context.command.params:
-            if each.name and context.get_parameter_source(each.name) == ParameterSource.COMMANDLINE:
-                where = f"put it after {context.invoked_subcommand!r}, if it has it"
-                raise click.UsageError(f"{each.opts[-1]} is for the concept alone; {where}", context)
-        return None
-
-    return call
 
 
 class ObjectName(click.ParamType):  # type: ignore[type-arg]
@@ -95,7 +55,7 @@ class ObjectName(click.ParamType):  # type: ignore[type-arg]
         return [CompletionItem(name) for name in names if name.startswith(incomplete) and name not in given]
 
 
-class CommandAfterDashes(click.Command):
+class CommandAfterDashes(Command):
     """A subcommand with names and options, and after `--` a command of the user's, which is its argument `argv`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -113,27 +73,32 @@ class CommandAfterDashes(click.Command):
         return rest
 
 
-def add_list_and_remove(group: Concept, objects: Callable[[], Registry], figures: Sequence[Column]) -> None:
-    """Give a concept its `list` and `remove`; `figures` are the columns of its kind, between the name and the owner."""
+def list_command(kind: str, objects: Callable[[], Registry], figures: Sequence[Column]) -> Command:
+    """The verb `list` of a concept; `figures` are the columns of its kind, between the name and the owner."""
     columns = (NAME_COLUMN, *figures, *COMMON_COLUMNS)
-    kind = group.name
 
-    @group.command("list", short_help="Show those that there are.")
-    @output_options({"list": columns}, lambda given: "list")
-    def list_objects(output: Output) -> int:
+    @click.command(cls=Command)
+    @output_options(columns)
+    def command(output: Output) -> int:
         """Show those that there are, and what is wrong where something is."""
         output.open()
         rows = list(objects().rows())
         for row in rows:
             if "problem" in row:
                 row["problem"] = in_words_of(click.get_current_context(), row["problem"])
-        output.write(Report(str(kind), columns, summary={"objects": len(rows)}, rows=rows, title=f"{kind} list"))
+        output.write(Report(kind, columns, summary={"objects": len(rows)}, rows=rows, title=f"{kind} list"))
         return EXIT_OK
 
-    @group.command("remove", short_help="Remove them; those that wait for one of them end with an error.")
+    return command
+
+
+def remove_command(kind: str, objects: Callable[[], Registry]) -> Command:
+    """The verb `remove` of a concept."""
+
+    @click.command(cls=Command)
     @click.option("--all", "everything", is_flag=True, help="Remove every one there is.")
     @click.argument("names", nargs=-1, type=ObjectName(objects), metavar="NAME...")
-    def remove(names: tuple[str, ...], everything: bool) -> int:
+    def command(names: tuple[str, ...], everything: bool) -> int:
         """Remove them. Those that wait for one of them end with an error.
 
         Each is tried; the status is 1 where one was not there.
@@ -141,6 +106,8 @@ def add_list_and_remove(group: Concept, objects: Callable[[], Registry], figures
         if bool(names) == everything:
             raise click.UsageError("name those to remove, or give --all" + (", not both" if names else ""))
         return remove_each(objects(), names or tuple(objects().names()), f"ipcctl {kind}")
+
+    return command
 
 
 def remove_each(objects: Registry, names: Sequence[str], prefix: str) -> int:

@@ -13,6 +13,7 @@ from ..report.live import Live, wanted
 from ..report.model import Column, Report, Row, tally
 from ..report.options import output_options
 from ..report.output import Output
+from .command import Command
 
 COLUMNS = (
     Column("concept", "text", "the concept"),
@@ -30,8 +31,8 @@ def completed(context: click.Context, parameter: click.Parameter, incomplete: st
     return [name for name in CONCEPTS if name.startswith(incomplete) and name not in context.params["concepts"]]
 
 
-@click.command()
-@output_options({"tour": COLUMNS}, lambda given: "tour")
+@click.command(cls=Command)
+@output_options(COLUMNS)
 @click.argument("concepts", nargs=-1, metavar="[CONCEPT]...", shell_complete=completed)
 def command(output: Output, concepts: tuple[str, ...]) -> int:
     """Run every concept's checks, one concept after the other.

@@ -13,6 +13,7 @@ import re
 
 import click
 
+CONCEPT = "ipcctl.concept"  # where click's contexts keep that of the concept, whose verbs are meant
 QUOTED = re.compile(r"`([a-z_]+)( [^`]*)?`")
 
 
@@ -37,7 +38,7 @@ def spelled(context: click.Context, match: re.Match[str]) -> str | None:
         for each in context.command.params:
             if each.name == name and isinstance(each, click.Option):
                 return max(each.opts, key=len)
-    group = context if isinstance(context.command, click.Group) else context.parent
-    if group is not None and isinstance(group.command, click.Group) and name in group.command.list_commands(group):
+    group = context.meta.get(CONCEPT, context)
+    if isinstance(group.command, click.Group) and name in group.command.list_commands(group):
         return f"`{group.command_path} {name}{rest}`"
     return None

@@ -7,8 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..process.result import OUTPUT_COLUMNS, RUN_COLUMNS, RunResult
-from ..report.model import Column
+from ..process.result import RunResult
 from .job_tree import JobTree
 
 if TYPE_CHECKING:
@@ -16,14 +15,6 @@ if TYPE_CHECKING:
     from .slots import Slot
 
 NAMED_CHARS = 200
-IN_TABLE = {"exit_code", "signal", "timed_out", "wall_s", "start_error"}
-JOB_COLUMNS = (
-    Column("seq", "integer", "the job's number, in the order of the input, from 1"),
-    Column("slot", "integer", "the slot that it ran in, from 1", in_table=False),
-    Column("input", "text", "its argument; of several, as a shell would quote them"),
-    Column("attempts", "integer", "how often it was started", in_table=False),
-    *(each.but(each.shown, each.name in IN_TABLE) for each in (*RUN_COLUMNS, *OUTPUT_COLUMNS)),
-)
 
 
 class JobResult(RunResult):
@@ -37,7 +28,7 @@ class JobResult(RunResult):
         self.attempts = attempts
 
     def row(self) -> dict[str, Any]:
-        """The record as a row of JOB_COLUMNS."""
+        """The record as a flat object."""
         return vars(self)
 
 

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
-from ..report.model import Column, Row
 from .procfs import (
     PAGE_KIB,
     PF_KTHREAD,
@@ -30,36 +29,7 @@ from .procfs import (
 from .terminal import terminal_name
 from .users import user_name
 
-AT = Column("at", "time", "when the system was looked at", shown=False)
-COLUMNS = (
-    Column("pid", "integer", "the process"),
-    Column("ppid", "integer", "its parent"),
-    Column("user", "text", "its effective user; the number where that has no name"),
-    Column("stat", "text", "its state and marks, as ps prints them"),
-    Column("state", "text", "its state in words", in_table=False),
-    Column("meaning", "text", "stat in words", shown=False),
-    Column("nice", "integer", "its niceness: -20 is served first, 19 last", in_table=False),
-    Column("threads", "integer", "its threads", in_table=False),
-    Column("rss_kib", "integer", "its memory that is resident, shared pages as well"),
-    Column("cpu_percent", "real", "its processor time as a share of its life; over 100 with several threads"),
-    Column("memory_percent", "real", "its resident memory as a share of the machine's", in_table=False),
-    Column("tty", "text", "its controlling terminal"),
-    Column("started", "time", "when it was started", in_table=False),
-    Column("elapsed_s", "real", "how long ago it was started"),
-    Column("time_s", "real", "its processor time, its own and the kernel's for it"),
-    Column("pgid", "integer", "its process group", in_table=False),
-    Column("sid", "integer", "its session", in_table=False),
-    Column("name", "text", "its name: at most 15 bytes, which it may change", in_table=False),
-    Column("command", "text", "its arguments; [name] where it has none"),
-    AT,
-    Column("uss_kib", "integer", "memory that nobody else shares: what its end would free", shown=False),
-    Column("pss_kib", "integer", "memory, each shared page divided by those who share it", shown=False),
-    Column("fds", "integer", "its open file descriptors", shown=False),
-    Column("io_read_bytes", "integer", "what it made storage read", shown=False),
-    Column("io_written_bytes", "integer", "what it made storage write", shown=False),
-    Column("cwd", "text", "its working directory", shown=False),
-    Column("exe", "text", "its program's file", shown=False),
-)
+Row = dict[str, Any]
 
 
 class Lister:

@@ -6,9 +6,8 @@ import os
 import re
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 
-from ..report.model import Row
 from .forked_map import forked_map
-from .listing import Lister, stats
+from .listing import Lister, Row, stats
 from .procfs import Stat, is_there, owner_of, pids, stat_of
 from .tree import adopted, ancestors, descendants
 

@@ -11,24 +11,35 @@ import click
 from .model import CHECK_COLUMNS, EVENT_COLUMNS, FORMATS, SECTIONS, Column
 from .output import HELP, Output
 
-Tables = Mapping[str, Sequence[Column]]
-Pick = Callable[[dict[str, Any]], str]
+Columns = Sequence[Column]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def output_options(tables: Tables, pick: Pick, source: str | None = None) -> Callable[[Function], Function]:
+class OutputOption(click.Option):
+    """An option that says how and where a report is written."""
+
+
+def output_options(
+    columns: Columns | Mapping[str, Columns],
+    source: str | None = None,
+    view: Callable[[dict[str, Any]], Columns] | None = None,
+) -> Callable[[Function], Function]:
     """Give a command the output options, and hand it an `Output` as its first argument.
 
-    `tables` has the command's column tables by what it does, and `pick` says, from the options given, which of them is
-    meant; `source` is the name of its demonstration's module, printed by --source. Where the options alone are the
-    whole work (--columns help, --source), the command is not called.
+    `columns` is the command's column table, or its tables by what they are of where its options choose among them:
+    then `view` returns the one that is meant, from the options given. `source` is the name of its demonstration's
+    module, printed by --source. Where the options alone are the whole work (--columns help, --source), the command is
+    not called.
     """
+
+    tables = columns if isinstance(columns, Mapping) else {"": columns}
+    every = [column for table in tables.values() for column in table]
 
     def decorate(function: Function) -> Function:
         @functools.wraps(function)
         def call(*args: Any, **given: Any) -> Any:
             output = Output(
-                tables[pick(given)],
+                view(given) if view else every,
                 given.pop("format"),
                 given.pop("section"),
                 given.pop("columns"),
@@ -44,38 +55,44 @@ def output_options(tables: Tables, pick: Pick, source: str | None = None) -> Cal
             return function(output, *args, **given)
 
         call.tables = tables  # type: ignore[attr-defined]  # the man pages are made from it
-        for option in reversed(options(tables, source is not None)):
-            call = option(call)
+        parameters = [*options(every), *([source_option()] if source else [])]
+        call.__click_params__ = [*getattr(call, "__click_params__", ()), *reversed(parameters)]  # type: ignore[attr-defined]
         return call  # type: ignore[return-value]
 
     return decorate
 
 
-def options(tables: Tables, has_source: bool) -> list[Callable[[Any], Any]]:
+def options(columns: Columns) -> list[click.Option]:
     """The options themselves, in the order in which the help shows them."""
-    found = [
-        click.option("-f", "--format", type=click.Choice(FORMATS), default="table", show_default=True,
+    return [
+        OutputOption(["-f", "--format"], type=click.Choice(FORMATS), default="table", show_default=True,
                      envvar="IPCCTL_FORMAT", show_envvar=True, help="How to write the report."),
-        click.option("-c", "--columns", metavar="NAME,…", shell_complete=completing(tables),
-                     help="Choose and order the columns; `help` lists them."),
-        click.option("--section", type=click.Choice(SECTIONS), help="Write this section of the report alone."),
-        click.option("--no-header", is_flag=True, help="No header line and no titles."),
-        click.option("-q", "--quiet", is_flag=True, help="No report: the exit status says it."),
-        click.option("-o", "--output", "output_path", metavar="FILE", type=click.Path(),
+        columns_option(columns),
+        OutputOption(["--section"], type=click.Choice(SECTIONS), help="Write this section of the report alone."),
+        OutputOption(["--no-header"], is_flag=True, help="No header line and no titles."),
+        OutputOption(["-q", "--quiet"], is_flag=True, help="No report: the exit status says it."),
+        OutputOption(["-o", "--output", "output_path"], metavar="FILE", type=click.Path(),
                      help="Write the report to FILE; - is standard output."),
     ]  # fmt: skip
-    if has_source:
-        found.append(click.option("--source", is_flag=True, help="Print the demonstration's own code."))
-    return found
 
 
-def completing(tables: Tables) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+def columns_option(columns: Columns) -> click.Option:
+    """The option that chooses among these columns."""
+    return OutputOption(["-c", "--columns"], metavar="NAME,…", shell_complete=completing(columns),
+                        help="Choose and order the columns; `help` lists them.")  # fmt: skip
+
+
+def source_option() -> click.Option:
+    """The option of a demonstration."""
+    return click.Option(["--source"], is_flag=True, help="Print the demonstration's own code.")
+
+
+def completing(columns: Columns) -> Callable[[click.Context, click.Parameter, str], list[str]]:
     """Complete the last name of a comma-separated list of columns, for the section that is asked for."""
 
     def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
         others = {"checks": CHECK_COLUMNS, "events": EVENT_COLUMNS}
-        section = context.params.get("section") or ""
-        table = others.get(section) or [each for columns in tables.values() for each in columns]
+        table = others.get(context.params.get("section") or "") or columns
         before, comma, last = incomplete.rpartition(",")
         names = list(dict.fromkeys(each.name for each in table)) + ([] if comma else [HELP])
         return [before + comma + name for name in names if name.startswith(last)]

@@ -11,8 +11,9 @@ import click
 from ...errors import EXIT_OK, BadInput, Interrupted, IpcctlError
 from ...report.sink import say
 from ..arguments import Seconds
+from ..command import Command
 from ..names import ObjectName
-from . import command, notice, queues
+from . import notice, queues
 
 if TYPE_CHECKING:
     from ...ipc.queue.blocking import Wait
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 STDIN = 0
 
 
-@command.command("put", short_help="Put messages into a queue.")
+@click.command(
+    cls=Command, exclusive=(("messages", "zero"), ("messages", "whole"), ("zero", "whole"), ("trying", "timeout"))
+)
 @click.option("-0", "--null", "zero", is_flag=True, help="From stdin: messages end with NUL, not with a newline.")
 @click.option("--whole", is_flag=True, help="From stdin: all of it is one message.")
 @click.option("--max", "bound", type=click.IntRange(1, 1 << 48), metavar="N",
@@ -30,7 +33,7 @@ STDIN = 0
 @click.option("--durable", is_flag=True, help="Make it one that outlasts a power cut, in $XDG_STATE_HOME/ipcctl.")
 @click.argument("name", type=ObjectName(queues))
 @click.argument("messages", nargs=-1, type=click.UNPROCESSED, metavar="[MESSAGE]...")
-def put(
+def command(
     name: str, messages: tuple[str, ...], zero: bool, whole: bool, bound: int | None, trying: bool,
     timeout: float | None, durable: bool,
 ) -> int:  # fmt: skip
@@ -40,12 +43,6 @@ def put(
     they come, many at once where they come fast; where it fails, it says how many are in. The status is 1 when the
     queue is closed.
     """
-    if messages and (zero or whole):
-        raise click.UsageError(f"{'-0' if zero else '--whole'} is for standard input; leave it out, or the messages")
-    if zero and whole:
-        raise click.UsageError("give -0 or --whole, not both")
-    if trying and timeout is not None:
-        raise click.UsageError("give --try or --timeout, not both")
     separator = None if whole else b"\0" if zero else b"\n"
     put_all(name, messages, separator, bound, 0 if trying else timeout, durable)
     return EXIT_OK

@@ -7,10 +7,10 @@ import click
 from ...errors import BadInput
 from ..arguments import Seconds
 from ..names import CommandAfterDashes, ObjectName
-from . import command, notice, queues
+from . import notice, queues
 
 
-@command.command("work", cls=CommandAfterDashes, short_help="Run a command for each message.")
+@click.command(cls=CommandAfterDashes)
 @click.option("-j", "--jobs", type=click.IntRange(1, 10_000), default=1, show_default=True, metavar="N",
               help="Run so many at once.")
 @click.option("--retries", type=click.IntRange(0, 1 << 31), default=3, show_default=True, metavar="N",
@@ -22,7 +22,7 @@ from . import command, notice, queues
 @click.option("--until-empty", is_flag=True, help="End when no message is left, also where the queue is not closed.")
 @click.argument("name", type=ObjectName(queues))
 @click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="-- COMMAND [ARG]...")
-def work(
+def command(
     name: str, argv: tuple[str, ...], jobs: int, retries: int, lease: float | None, grace: float, on_stdin: bool,
     until_empty: bool,
 ) -> int:  # fmt: skip

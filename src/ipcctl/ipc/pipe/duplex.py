@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Any
 from ...errors import EXIT_INTERNAL, EXIT_OK, EXIT_SIGNALLED, EXIT_TIMED_OUT
 from ...process.polled import NEVER
 from ...process.procfs import require
-from ...process.result import RUN_COLUMNS, RunResult
+from ...process.result import RunResult
 from ...process.run import Run
 from ...process.signals import ENDING, Signals
-from ...report.model import Column
 from .relay import (
     COPIED_AT_ONCE,
     INPUT_ENDED,
@@ -42,23 +41,12 @@ SIDES = ("A", "B")
 BY_SIGPIPE = EXIT_SIGNALLED + int(signal.SIGPIPE)
 LOOK_AGAIN_S = 1.0
 CONFIRM_S = 0.02  # a second look after so long finds that both have slept in between
-IN_TABLE = ("pid", "wall_s", "user_s", "system_s", "max_rss_kib", "start_error")
 WAITS = {
     "input": "for {other} to write",
     "output": "for {other} to read",
     "event": "for an event, perhaps for {other} to write",
     "unknown": "for something that cannot be seen",
 }
-
-DUPLEX_COLUMNS = (
-    Column("side", "text", "A or B"),
-    Column("command", "text", "the command, as it was given to sh -c"),
-    Column("status", "integer", "its exit status as a shell has it"),
-    *(each.but(each.name != "argv", each.name in IN_TABLE) for each in RUN_COLUMNS),
-    Column("sent_bytes", "integer", "what it wrote to its standard output"),
-    Column("received_bytes", "integer", "what it was given on its standard input, but for what it left there"),
-    Column("waited", "text", "at the last stall: what it waited for"),
-)
 
 
 class Direction(Link):
@@ -229,7 +217,7 @@ class Duplex(Run):
         return not self.records[i].succeeded and not excused
 
     def rows(self) -> list[dict[str, Any]]:
-        """A row of DUPLEX_COLUMNS for each side."""
+        """A row for each side."""
         return [
             {"side": SIDES[i], "command": self.commands[i], **record.row(),
              "sent_bytes": self._directions[i].sent_bytes,

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import EXIT_OK, EXIT_SIGNALLED
 from ...process.signals import ENDING
-from ...report.model import Column
 from .relay import AT_ONCE, PIPE_BYTES, READER_GONE, Link, Relay, set_capacity
 
 if TYPE_CHECKING:
@@ -22,17 +21,6 @@ if TYPE_CHECKING:
 
 CREDIT_S = 0.1  # so much of a pause is made up for: in any 5 s the rate is held within 2 %
 PACES_PER_S = 50  # a limited rate is moved in so many pieces a second
-
-METER_COLUMNS = (
-    Column("name", "text", "as it was given"),
-    Column("passed_bytes", "integer", "what was passed on"),
-    Column("size_bytes", "integer", "what was expected: --size, or what was left of a regular file on stdin"),
-    Column("wall_s", "real", "from the start to the end"),
-    Column("average_bytes_per_s", "real", "passed_bytes by wall_s"),
-    Column("user_s", "real", "processor time in its own code"),
-    Column("system_s", "real", "processor time in the kernel on its behalf"),
-    Column("ended", "text", "input ended, reader gone, or the signal that ended it"),
-)
 
 
 class Ended(Exception):
@@ -109,7 +97,7 @@ class Meter:
         return EXIT_SIGNALLED + int(signal.SIGPIPE) if self.link.ended == READER_GONE else EXIT_OK
 
     def row(self) -> dict[str, Any]:
-        """The row of METER_COLUMNS."""
+        """What it comes to, as a flat object."""
         from ...process.signals import signal_name
 
         used = os.times()

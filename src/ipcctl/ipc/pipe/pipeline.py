@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import EXIT_OK, EXIT_SIGNALLED, EXIT_TIMED_OUT
-from ...process.result import RUN_COLUMNS, RunResult
+from ...process.result import RunResult
 from ...process.run import Run
 from ...process.signals import Signals
-from ...report.model import Column
 from .relay import INPUT_ENDED, PIPE_BYTES, READER_GONE, Link, Relay, set_capacity, waiting_bytes
 from .stage_times import Sampler, StageTimes, bottleneck
 
@@ -26,22 +25,6 @@ if TYPE_CHECKING:
 
 BY_SIGPIPE = EXIT_SIGNALLED + int(signal.SIGPIPE)
 ALL_PIPES_BYTES = 1 << 25  # half of what an unprivileged user's pipes may hold before new ones hold next to nothing
-IN_TABLE = ("pid", "wall_s")
-
-STAGE_COLUMNS = (
-    Column("stage", "integer", "its place in the pipeline, from 1"),
-    Column("command", "text", "the stage, as it was given to sh -c"),
-    *(each.but(each.name != "argv", each.name in IN_TABLE) for each in RUN_COLUMNS),
-    Column("received_bytes", "integer", "what it took from its input; of ipcctl's own stdin, known only of a file"),
-    Column("sent_bytes", "integer", "what it wrote to its output; to ipcctl's own stdout, known only of a file"),
-    Column("rate_bytes_per_s", "real", "what it received, or where that is unknown what it sent, by wall_s"),
-    Column("starved_s", "real", "time in which its input was empty and it wanted more"),
-    Column("blocked_s", "real", "time in which its output was full and it could not go on"),
-    Column("busy_s", "real", "the rest of its time"),
-    Column("status", "integer", "its exit status as a shell has it (PIPESTATUS)"),
-    Column("failed", "boolean", "whether it counts as a failure: see --strict", in_table=False),
-    Column("bottleneck", "boolean", "whether it held the others up; unknown where there is no clear one"),
-)
 
 
 class Pipeline(Run):
@@ -83,7 +66,7 @@ class Pipeline(Run):
         return self._links
 
     def rows(self) -> list[dict[str, Any]]:
-        """A row of STAGE_COLUMNS for each stage."""
+        """A row for each stage."""
         return [self._row(i, record, self.stages[i]) for i, record in enumerate(self.records)]
 
     def _row(self, i: int, record: RunResult, stage: StageTimes) -> dict[str, Any]:

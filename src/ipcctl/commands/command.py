@@ -1,0 +1,109 @@
+"""A command whose help is a screen, and which says what of its options goes together.
+
+What is said at length is its `manual`, which stands in its manual page alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from ..report.options import OutputOption
+
+if TYPE_CHECKING:
+    from ..report.model import Column
+
+REPORT = (  # the output options, as every page of help has them
+    "-f table|json|jsonl|csv|tsv|shell|markdown|html|timeline|trace",
+    "-c COLUMN,…  --section rows|checks|events|summary  --no-header  -q  -o FILE",
+)
+
+
+class Command(click.Command):
+    """A verb, or one of the things that a concept does without one.
+
+    `exclusive` has sets of parameters of which one may be given; `requires` says which option one goes with, as it is
+    written: "--ready", or "--left wait" where its value matters as well.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        manual: str = "",
+        exclusive: Sequence[Sequence[str]] = (),
+        requires: Mapping[str, str] | None = None,
+        **given: Any,
+    ) -> None:
+        super().__init__(*args, **given)
+        self.manual = manual
+        self.exclusive = exclusive
+        self.requires = requires or {}
+
+    @property
+    def tables(self) -> Mapping[str, Sequence[Column]]:
+        """The column tables of its report, by what they are of."""
+        return getattr(self.callback, "tables", {})
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click has it. Raises UsageError for parameters that do not go together."""
+        rest = super().parse_args(ctx, args)
+        if not ctx.resilient_parsing:
+            self._check(ctx)
+        return rest
+
+    def _check(self, ctx: click.Context) -> None:
+        for names in self.exclusive:
+            given = [self._label(name) for name in names if is_given(ctx, name)]
+            if len(given) > 1:
+                raise click.UsageError(f"{given[0]} and {given[1]} exclude each other; leave one out", ctx)
+        for name, other in self.requires.items():
+            if is_given(ctx, name) and not self._has(ctx, other):
+                option = self._label(name)
+                raise click.UsageError(f"{option} goes with {other}; give that as well, or leave {option} out", ctx)
+
+    def _has(self, ctx: click.Context, written: str) -> bool:
+        option, _, value = written.partition(" ")
+        name = next(str(each.name) for each in self.params if option in each.opts)
+        return ctx.params[name] == value if value else is_given(ctx, name)
+
+    def _label(self, name: str) -> str:
+        return label(next(each for each in self.params if each.name == name))
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Its own options a line each, and those of the report in two."""
+        write_options(ctx, formatter, "Options", self.params)
+        write_report_options(formatter, self.params)
+
+
+def is_given(ctx: click.Context, name: str) -> bool:
+    """Whether a parameter stands on the command line."""
+    return ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE
+
+
+def label(parameter: click.Parameter) -> str:
+    """What a parameter is called in a message: the option in full, or the argument's place in the usage."""
+    if isinstance(parameter, click.Option):
+        return parameter.opts[-1]
+    return (parameter.metavar or str(parameter.name)).strip("[].")
+
+
+def write_options(
+    ctx: click.Context, formatter: click.HelpFormatter, title: str, parameters: Iterable[click.Parameter]
+) -> None:
+    """A section of options, but for those of the report."""
+    own = [each for each in parameters if isinstance(each, click.Option) and not isinstance(each, OutputOption)]
+    records = [record for each in own if (record := each.get_help_record(ctx))]
+    if records:
+        with formatter.section(title):
+            formatter.write_dl(records)
+
+
+def write_report_options(formatter: click.HelpFormatter, parameters: Iterable[click.Parameter]) -> None:
+    """The section of the options that every report has, where there are any."""
+    if any(isinstance(each, OutputOption) for each in parameters):
+        with formatter.section("Report (ipcctl help output)"):
+            for line in REPORT:
+                formatter.write(f"{'':{formatter.current_indent}}{line}\n")

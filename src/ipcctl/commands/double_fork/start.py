@@ -1,0 +1,114 @@
+"""`ipcctl double-fork -- COMMAND`: a daemon started, and known to have started."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ...errors import EXIT_OK, OutputFailed
+from ...report.model import Column
+from ...report.options import output_options
+from ...report.output import Output
+from ..arguments import Seconds
+from ..command import Command
+from .daemon import DAEMON_COLUMNS, facts_of, rooted, write
+
+if TYPE_CHECKING:
+    from ...process.daemon.launch import Launch
+
+COLUMNS = (
+    *DAEMON_COLUMNS,
+    Column("stdout", "text", "where its standard output goes"),
+    Column("stderr", "text", "where its standard error goes"),
+    Column("took_s", "real", "from the first fork until it was known to have started"),
+    Column("message", "text", "with --ready: the last that it said of itself (STATUS=)"),
+    Column("exit_code", "integer", "what it gave to exit, where it had ended by the time of the report"),
+    Column("signal", "text", "the signal that ended it, where it had ended by the time of the report"),
+)
+
+
+class Umask(click.ParamType):  # type: ignore[type-arg]
+    """A file mode creation mask, in octal."""
+
+    name = "octal"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The mask; a usage error for what is none."""
+        if isinstance(value, int):
+            return value
+        if not re.fullmatch(r"[0-7]{1,4}", value, re.ASCII) or int(value, 8) > 0o777:
+            self.fail(f"{value!r} is no umask; give up to three octal digits, as 022", param, ctx)
+        return int(value, 8)
+
+
+@click.command(cls=Command, context_settings={"allow_interspersed_args": False}, requires={"timeout": "--ready"})
+@click.option("--log", metavar="FILE", help="Append its stdout and stderr to FILE.  [default: /dev/null]")
+@click.option("--stdout", metavar="FILE", help="Append its stdout to FILE.")
+@click.option("--stderr", metavar="FILE", help="Append its stderr to FILE.")
+@click.option("--chdir", metavar="DIR", default="/", show_default=True, help="Its working directory.")
+@click.option("--umask", type=Umask(), help="Its file mode creation mask.  [default: as here]")
+@click.option("--user", metavar="USER[:GROUP]", help="As root: run it as USER, with USER's groups.")
+@click.option("--pidfile", metavar="FILE", help="Its PID, locked while it lives: it runs but once.")
+@click.option("--alive-for", type=Seconds(positive=True), help="It must run for so long; else status 1.")
+@click.option("--ready", is_flag=True, help="Wait until it says READY=1 (sd_notify(3)).")
+@click.option("--timeout", type=Seconds(positive=True), default=30.0, show_default=True,
+              help="With --ready: end it then; status 124.")
+@click.option("--grace", type=Seconds(), default=5.0, show_default=True, help="Time between TERM and KILL.")
+@output_options(COLUMNS)
+@click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND [ARG]...")
+def command(
+    output: Output, argv: tuple[str, ...], log: str | None, stdout: str | None, stderr: str | None, **how: Any
+) -> int:  # fmt: skip
+    """Start COMMAND as a daemon, and report what the kernel says of it."""
+    from ...process.daemon.child import DaemonSpec
+    from ...process.daemon.launch import NULL, Launch, account_of, open_streams
+
+    output.open()
+    both = NULL if log is None else log
+    out, err = both if stdout is None else stdout, both if stderr is None else stderr
+    account = account_of(how["user"]) if how["user"] is not None else None
+    said = None if err == NULL else err
+    spec = DaemonSpec(argv, open_streams(out, err), how["chdir"], how["umask"], account, how["pidfile"], log=said)
+    launch = Launch(spec, how["grace"])
+    message = begin(launch, how["ready"], how["timeout"], how["alive_for"])
+    row = {**row_of_launch(launch), "message": message, "stdout": rooted(out), "stderr": rooted(err)}
+    try:
+        write(output, row)
+    except OutputFailed as error:
+        launch.undo()
+        raise OutputFailed(f"{error}; the daemon was ended") from None
+    return EXIT_OK
+
+
+def begin(launch: Launch, ready: bool, timeout: float, alive_for: float | None) -> str | None:
+    """Start it, with the socket on which it says that it is ready where that is waited for; what it said."""
+    if not ready:
+        launch.start(alive_for_s=alive_for)
+        return None
+    from ...process.daemon.notify_socket import NotifySocket
+
+    account = launch.spec.account
+    socket = NotifySocket(os.geteuid() if account is None else account.uid)
+    launch.spec.environment = {**os.environ, "NOTIFY_SOCKET": socket.address}
+    try:
+        launch.start(socket, timeout, alive_for)
+    finally:
+        socket.close()
+    return socket.message
+
+
+def row_of_launch(launch: Launch) -> dict[str, Any]:
+    """The daemon that was started, as the kernel has it now that its adopter is its parent."""
+    from ...process.wait_status import decode
+
+    now = launch.adopted
+    row = facts_of(now or launch.record, now is not None)
+    row["state"] = "ended" if now is None or now.state in "ZX" else "running"
+    row["argv"] = row.get("argv") or list(launch.spec.argv)
+    row |= {"pid": launch.pid, "took_s": launch.took_s, "pidfile": rooted(launch.spec.pidfile)}
+    if launch.wait_status is not None:
+        row["exit_code"], row["signal"], _ = decode(launch.wait_status)
+    return row

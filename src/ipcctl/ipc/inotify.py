@@ -6,10 +6,9 @@ import contextlib
 import ctypes
 import errno
 import os
-import select
-import time
 
 from ..errors import IpcctlError
+from ..waiting import poll_for
 
 IN_MODIFY, IN_ATTRIB, IN_CLOSE_WRITE = 0x2, 0x4, 0x8
 CHANGES = IN_MODIFY | IN_ATTRIB | IN_CLOSE_WRITE  # IN_ATTRIB: a name of it was taken away, too
@@ -59,10 +58,7 @@ class Inotify:
 
     def wait(self, deadline: float | None = None) -> bool:
         """Sleep until there was a change; False when `deadline` (time.monotonic) has passed before."""
-        poller = select.poll()
-        poller.register(self.descriptor, select.POLLIN)
-        left_ms = None if deadline is None else max(deadline - time.monotonic(), 0) * 1000
-        if not poller.poll(left_ms):
+        if not poll_for([self.descriptor], deadline):
             return False
         os.read(self.descriptor, ENOUGH)  # what more there is makes the next wait return at once
         return True

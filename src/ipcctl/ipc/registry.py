@@ -21,6 +21,7 @@ from typing import Any
 
 from ..errors import EXIT_FALSE, BadInput, IpcctlError
 from ..process.users import user_name
+from ..waiting import lock_file
 
 LONGEST_NAME = 64
 LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
@@ -207,7 +208,7 @@ class Directory:
         make_private(self.directory, self.above)
         descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            lock_file(descriptor, fcntl.LOCK_EX)
             yield
         finally:
             os.close(descriptor)

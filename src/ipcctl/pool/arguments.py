@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from ..errors import BadInput
+from ..waiting import open_file, read_some
 
 CHUNK = 1 << 16
 
@@ -60,7 +61,7 @@ class LineReader(Source):
         """Read what there is, at most a chunk; waits where there is nothing. Raises BadInput for what is no text."""
         assert self.descriptor is not None
         try:
-            chunk = os.read(self.descriptor, CHUNK)
+            chunk = read_some(self.descriptor, CHUNK)
         except BlockingIOError:
             return
         except OSError as error:
@@ -88,7 +89,7 @@ def opened(path: str | None, separator: bytes) -> LineReader:
     if path is None or path == "-":
         return LineReader(0, "standard input", separator)
     try:
-        return LineReader(os.open(path, os.O_RDONLY | os.O_CLOEXEC), path, separator)
+        return LineReader(open_file(path, os.O_RDONLY), path, separator)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise BadInput(f"cannot read arguments from {path!r}: {why}; give `arg_file` one that is there") from None

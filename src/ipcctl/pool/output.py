@@ -13,7 +13,6 @@ import fcntl
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from ..errors import OutputFailed
@@ -28,8 +27,6 @@ LARGE_PIPE = 1 << 20  # the most that an unprivileged process may have, by defau
 MOST_HELD = 64 << 20  # bytes of output that wait for the job before them
 MOST_FILES = 64  # and files with it
 LONGEST_LINE = 1 << 20  # of what is passed on line by line: a longer one is passed on in parts
-
-Writing = Callable[[], AbstractContextManager[object]]
 
 
 class Writer(Protocol):
@@ -200,17 +197,18 @@ class OutputForwarder:
     """Passes output on to sinks, by the descriptor that it was written to.
 
     `mode` is "group", "line-buffer" (line by line), "capture" (kept in the records) or "ungroup" (never seen here).
-    `writing` is entered while writing, which may wait for a reader.
+    `before_output` is called before something is written, which may wait for a reader.
     """
 
     def __init__(
-        self, sinks: Mapping[int, Writer], mode: str, in_order: bool, tagged: bool, writing: Writing
+        self, sinks: Mapping[int, Writer], mode: str, in_order: bool, tagged: bool,
+        before_output: Callable[[], None],
     ) -> None:
         self.sinks = sinks
         self.mode = mode
         self.in_order = in_order
         self.tagged = tagged
-        self.writing = writing
+        self.before_output = before_output
         self.muted = False
         self._waiting: deque[Job] = deque()  # in the order of the input
         self._ended: set[Job] = set()
@@ -235,10 +233,10 @@ class OutputForwarder:
         text = stream.lines(at_end)
         if not text or self.muted or self.mode == "capture":
             return
-        with self.writing():
-            sink = self.sinks[stream.target]
-            sink.write_bytes(Tagged(stream.tag).lines(text) if stream.tag else text)
-            sink.flush()
+        self.before_output()
+        sink = self.sinks[stream.target]
+        sink.write_bytes(Tagged(stream.tag).lines(text) if stream.tag else text)
+        sink.flush()
 
     def attempt_ended(self, job: Job, streams: list[OutputStream]) -> None:
         """Take what an attempt wrote; what the one before it wrote, is not asked for any more."""
@@ -290,7 +288,7 @@ class OutputForwarder:
             if self.muted:
                 each.close()
                 continue
-            with self.writing():
-                each.pass_on(self.sinks[target], self.tag(job))
-                self.sinks[target].flush()
+            self.before_output()
+            each.pass_on(self.sinks[target], self.tag(job))
+            self.sinks[target].flush()
         job.output = ()

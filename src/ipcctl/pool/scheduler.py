@@ -18,7 +18,7 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING
 
 from ..errors import LIMITS, CannotStart, IpcctlError
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from .spawn_threads import SpawnThreads
 
+MOST_DOUBLINGS = 64  # of the delay before a retry: a microsecond is half a million years by then
 FEW = 50  # jobs: after so many starts, threads make the others
 
 
@@ -90,7 +91,7 @@ class Pool:
         self.jobs = plan.jobs
         self.observer = observer
         self.wakeup = Wakeup()
-        self.forwarder = OutputForwarder(sinks, plan.mode, plan.in_order, plan.tagged, self._interruptible)
+        self.forwarder = OutputForwarder(sinks, plan.mode, plan.in_order, plan.tagged, observer.before_output)
         self.retried = 0
         self.wall_s = 0.0
         self.fatal: CannotStart | None = None  # why nothing can be started any more
@@ -152,9 +153,9 @@ class Pool:
             if not self.stopping:
                 self._start_ready()
             if self._final:
-                with self._interruptible():
-                    while self._final:
-                        yield self._final.popleft()
+                self.observer.before_output()
+                while self._final:
+                    yield self._final.popleft()
             if self._is_over():
                 break
             self._wait()
@@ -170,17 +171,13 @@ class Pool:
             return False
         return self.stopping or (self.jobs.exhausted and not self._retries and not self._deferred)
 
-    @contextlib.contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """While something is written, to somebody who may not read it."""
-        self.observer.before_output()
-        with self.wakeup.interruptible():
-            yield
-
     # --- starting
 
+    def _could_start(self) -> bool:
+        return not self._out_of_resources and self.slots.any_free() and not self.stopping
+
     def _start_ready(self) -> None:
-        while not self._out_of_resources and self.slots.any_free() and not self.stopping:
+        while self._could_start():
             if not self._may_start():
                 return
             job = self._next()
@@ -336,10 +333,8 @@ class Pool:
         moments = [each.grace_until for each in self._ending if each.grace_until is not None]
         if (first := self._first_to_time_out()) is not None:
             moments.append(first.begun + (self.plan.timeout_s or 0))
-        if self._retries and not self.stopping and self.slots.any_free() and not self.why_waiting:
-            moments.append(self._retries[0][0])
-        if self.why_waiting and not self.stopping:
-            moments.append(self._throttle_again)
+        if self._could_start():  # else these moments may be over, and nothing is done about it
+            moments += [self._throttle_again] if self.why_waiting else [each[0] for each in self._retries[:1]]
         if (told := self.observer.before_wait(self)) is not None:
             moments.append(told)
         return min(moments, default=None)
@@ -409,7 +404,7 @@ class Pool:
         if not record.succeeded and job.attempts <= self.plan.retries and not self.stopping:
             self.retried += 1
             job.grace_until = None
-            again = time.monotonic() + self.plan.delay_s * 2 ** (job.attempts - 1)
+            again = time.monotonic() + self.plan.delay_s * 2.0 ** min(job.attempts - 1, MOST_DOUBLINGS)
             heapq.heappush(self._retries, (again, self._starts, job))
         else:
             self._is_final(job, record)

@@ -12,11 +12,10 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterator
 from types import FrameType
 
-from ..errors import Interrupted
 from ..process.signals import ENDING
+from ..waiting import NEVER, asked, checks, interrupt, is_over, milliseconds_until
 
 PATIENCE_S = 0.1
 
@@ -24,14 +23,14 @@ PATIENCE_S = 0.1
 class Wakeup:
     """While it is entered, signals wake `wait`; `asked` is the one that asked to end.
 
-    Work in an `interruptible` block may wait for somebody who never reads: where it is not done soon after such a
-    signal, Interrupted is raised in it. A signal that was ignored when we started stays ignored.
+    What waits for others (`interruptible` of ipcctl.waiting), and is not done soon after such a signal, is given up:
+    Interrupted is raised in it. A signal that was ignored when we started stays ignored.
     """
 
     def __init__(self) -> None:
         self.asked: int | None = None
         self.asks = 0  # how often
-        self._waits_for_others = False
+        self._asked_at = NEVER
         self.poller = select.poll()
 
     def __enter__(self) -> Wakeup:
@@ -42,11 +41,12 @@ class Wakeup:
         ignored = {each for each in ENDING if signal.getsignal(each) is signal.SIG_IGN}
         self._before = {each: signal.signal(each, self._ask) for each in ENDING if each not in ignored}
         self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, child_ended)
-        self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._insist)
         self._wakeup_before = signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
+        checks.append(self._check)
         return self
 
     def __exit__(self, *what_happened: object) -> None:
+        checks.remove(self._check)
         signal.set_wakeup_fd(self._wakeup_before)
         for each, handler in self._before.items():
             signal.signal(each, signal.SIG_DFL if handler is None else handler)
@@ -56,25 +56,13 @@ class Wakeup:
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.asked = number
         self.asks += 1
-        if self._waits_for_others:
-            signal.setitimer(signal.ITIMER_REAL, PATIENCE_S, PATIENCE_S)
+        asked(number)
+        self._asked_at = min(self._asked_at, time.monotonic())
 
-    def _insist(self, number: int, frame: FrameType | None) -> None:
-        if self._waits_for_others and self.asked is not None:
-            raise Interrupted(self.asked)
-
-    @contextlib.contextmanager
-    def interruptible(self) -> Iterator[None]:
-        """A block that may wait for others, who may never do what is waited for."""
-        self._waits_for_others = True
-        try:
-            if self.asks:
-                signal.setitimer(signal.ITIMER_REAL, PATIENCE_S, PATIENCE_S)
-            yield
-        finally:
-            self._waits_for_others = False
-            if self.asks:
-                signal.setitimer(signal.ITIMER_REAL, 0)
+    def _check(self) -> None:
+        """Raise Interrupted where it was asked to end, and somebody else has kept us waiting since."""
+        if self.asked is not None and time.monotonic() >= self._asked_at + PATIENCE_S:
+            interrupt(self.asked)
 
     def watch(self, descriptor: int) -> None:
         """Wake when it can be read."""
@@ -91,12 +79,14 @@ class Wakeup:
 
     def wait(self, deadline: float | None = None) -> list[int]:
         """The watched descriptors that can be read, or are at their end; returns when a signal came as well."""
-        left_ms = None if deadline is None else max(deadline - time.monotonic(), 0) * 1000
-        ready = [descriptor for descriptor, _ in self.poller.poll(left_ms)]
-        if self._reading in ready:
-            ready.remove(self._reading)
-            os.read(self._reading, 4096)
-        return ready
+        while True:
+            ready = [descriptor for descriptor, _ in self.poller.poll(milliseconds_until(deadline))]
+            if self._reading in ready:
+                ready.remove(self._reading)
+                os.read(self._reading, 4096)
+                return ready
+            if ready or is_over(deadline):
+                return ready
 
 
 def child_ended(number: int, frame: FrameType | None) -> None:

@@ -13,10 +13,8 @@ import signal
 import time
 from collections.abc import Iterable
 
+from ..waiting import NEVER, milliseconds_until
 from .signals import FORWARDED, Signals, signal_descriptor
-
-NEVER = float("inf")
-LONGEST_S = 1e6  # poll(2) takes its time-out in milliseconds, as an int
 
 
 class Polled(Signals):
@@ -64,8 +62,7 @@ class Polled(Signals):
                 return None
             if now >= self.due:
                 self.moment(now)
-            until = min(end, self.due)
-            found = self._poll.poll(None if until == NEVER else min(max(until - now, 0), LONGEST_S) * 1000)
+            found = self._poll.poll(milliseconds_until(min(end, self.due)))
             signal_pending = any(each == self._descriptor for each, _ in found)
             if self.ready([pair for pair in found if pair[0] != self._descriptor] if signal_pending else found):
                 return None

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import EXIT_OK, EXIT_SIGNALLED, CannotStart
+from ..waiting import asked
 from .event import Event
 from .procfs import peak_rss_kib, require
 from .result import RunResult
@@ -87,6 +88,7 @@ class Run:
                 self._end_all(signals)
                 raise
         self.wall_s = round(time.monotonic() - self._begun, 6)
+        asked(self.asked_to_end)
         return self.records
 
     @property

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import time
 from collections.abc import Iterator
 
 from ..errors import IpcctlError
+from ..waiting import poll_for
 from .procfs import Stat, all_stats, stat_of
 from .signals import ENDING
 from .terminate import KILL_WITHIN_S, SCAN_EVERY_S, send
@@ -103,20 +103,17 @@ def wait_for_ends(processes: list[Stat], seconds: float) -> None:
 
 def wait_for_end(process: Stat, deadline: float) -> None:
     """Return when this very process has ended, or at `deadline` (time.monotonic)."""
-    left_ms = max(deadline - time.monotonic(), 0) * 1000
     try:
         handle = os.pidfd_open(process.pid)
     except ProcessLookupError:
         return
     except OSError:  # no pidfd here (a seccomp profile, or no descriptor left): let the caller look again in a while
-        select.poll().poll(min(SCAN_EVERY_S * 1000, left_ms))
+        time.sleep(min(SCAN_EVERY_S, max(deadline - time.monotonic(), 0)))
         return
     try:
         now = stat_of(process.pid)
         if now and now.start_ticks == process.start_ticks:
-            poller = select.poll()
-            poller.register(handle, select.POLLIN)
-            poller.poll(left_ms)
+            poll_for([handle], deadline)
     finally:
         os.close(handle)
 

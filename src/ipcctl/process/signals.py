@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from ..waiting import checks, interrupt
+
 if TYPE_CHECKING:
     import ctypes
 
@@ -38,12 +40,20 @@ class Signals:
         if signal.getsignal(SIG.SIGCHLD) is signal.SIG_IGN:
             signal.signal(SIG.SIGCHLD, signal.SIG_DFL)  # inherited; with it the kernel would keep no wait status for us
         self.mask_before = set(signal.pthread_sigmask(signal.SIG_BLOCK, self.waited_for))
+        checks.append(self._check)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        checks.remove(self._check)
         signal.pthread_sigmask(signal.SIG_SETMASK, self.mask_before)
+
+    def _check(self) -> None:
+        """Raise Interrupted where a signal asks to end, while something else than `wait` keeps us waiting."""
+        asking = self.waited_for & set(ENDING)
+        if asking and (info := signal.sigtimedwait(asking, 0)) is not None:
+            interrupt(info.si_signo)
 
     def wait(self, deadline: float | None = None) -> signal.struct_siginfo | None:
         """The next signal; None once `deadline` (time.monotonic) has passed."""

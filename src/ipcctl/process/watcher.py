@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
+from ..waiting import seconds_until
 from .descendant import Descendant
 from .pid_counter import PidCounter
 from .procfs import Stat, path_of, pids, read, require, stat_of
@@ -112,7 +113,7 @@ class Watcher(Signals):
                 self.look()
             else:
                 until = self._next_look if deadline is None else min(self._next_look, deadline)
-                self._take_events(-1 if until == float("inf") else until - now)
+                self._take_events(seconds_until(until))
 
     def reaped(self, pid: int, wait_status: int, usage: struct_rusage) -> None:
         """This process has waited for a child: the command, or one that it adopted."""
@@ -215,7 +216,7 @@ class Watcher(Signals):
 
     # --- what happens to them
 
-    def _take_events(self, timeout_s: float) -> None:
+    def _take_events(self, timeout_s: float | None) -> None:
         for handle, flags in self._epoll.poll(timeout_s):
             found = self._by_handle.get(handle)
             if found is None:

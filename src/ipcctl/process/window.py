@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import select
 import signal
-import time
 from collections.abc import Sequence
 from types import FrameType
 
-from ..errors import Interrupted
+from ..waiting import checks, interrupt, poll_for
 from .signals import ENDING
 
 
@@ -23,27 +21,30 @@ class Window:
 
     def __enter__(self) -> Window:
         self._mask_before = signal.pthread_sigmask(signal.SIG_BLOCK, self.wanted)
-        self._before = {each: signal.signal(each, interrupt) for each in self.wanted}
+        self._before = {each: signal.signal(each, end_wait) for each in self.wanted}
+        checks.append(self._check)
         return self
 
     def __exit__(self, *what_happened: object) -> None:
+        checks.remove(self._check)
         for each, handler in self._before.items():
             signal.signal(each, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask_before)
 
     def wait(self, descriptors: Sequence[int], deadline: float | None = None) -> list[int]:
         """Those that can be read, or are at their end; none once `deadline` (time.monotonic) has passed."""
-        poller = select.poll()
-        for each in descriptors:
-            poller.register(each, select.POLLIN)
-        left_ms = None if deadline is None else max(deadline - time.monotonic(), 0) * 1000
         signal.pthread_sigmask(signal.SIG_UNBLOCK, self.wanted)
         try:
-            return [descriptor for descriptor, _ in poller.poll(left_ms)]
+            return poll_for(descriptors, deadline)
         finally:
             signal.pthread_sigmask(signal.SIG_BLOCK, self.wanted)
 
+    def _check(self) -> None:
+        """Raise Interrupted where a signal asks to end, while something else than `wait` keeps us waiting."""
+        if (info := signal.sigtimedwait(self.wanted, 0)) is not None:
+            interrupt(info.si_signo)
 
-def interrupt(number: int, frame: FrameType | None) -> None:
-    """The handler: ends the wait."""
-    raise Interrupted(number)
+
+def end_wait(number: int, frame: FrameType | None) -> None:
+    """The handler."""
+    interrupt(number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from ..waiting import draw
 from .sink import STDERR, Sink
 from .terminal import cut, visible_line
 
@@ -22,27 +23,21 @@ class Live:
     def show(self, lines: Sequence[str]) -> None:
         """Draw the lines."""
         if not self._sink.is_terminal:
-            self._write("".join(visible_line(each) + "\n" for each in lines))
+            draw(STDERR, "".join(visible_line(each) + "\n" for each in lines))
             return
         width = self._sink.width or USUAL_WIDTH
         text = self._to_first() + "".join(cut(visible_line(each), width - 1) + TO_END + "\n" for each in lines)
-        self._drawn = len(lines)
-        self._write(text)
+        if draw(STDERR, text):
+            self._drawn = len(lines)
 
     def clear(self) -> None:
         """Leave the terminal as it was before the first line."""
         if self._drawn:
-            self._write(self._to_first() + "\x1b[J")
+            draw(STDERR, self._to_first() + "\x1b[J")
             self._drawn = 0
 
     def _to_first(self) -> str:
         return UP.format(self._drawn) if self._drawn else ""
-
-    def _write(self, text: str) -> None:
-        try:
-            os.write(STDERR, text.encode("utf-8", "surrogateescape"))
-        except OSError:  # nobody is left to look
-            pass
 
 
 def wanted(asked: bool | None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from ..waiting import draw
 from .sink import STDERR
 from .terminal import cut, visible_line
 from .values import duration
@@ -29,7 +30,7 @@ class Progress:
             return self._drawn + EVERY_S
         self._drawn, self._shown = now, True
         line = self.line(done, failed, running, total, now - self._begun) + (f"  waiting: {waiting}" if waiting else "")
-        self._write("\r" + cut(visible_line(line), self._columns() - 1) + "\x1b[K")
+        draw(STDERR, "\r" + cut(visible_line(line), self._columns() - 1) + "\x1b[K")
         return now + AT_LEAST_EVERY_S
 
     def line(self, done: int, failed: int, running: int, total: int | None, elapsed_s: float) -> str:
@@ -47,16 +48,10 @@ class Progress:
         if self._shown:
             self._shown = False
             self._drawn = float("-inf")
-            self._write("\r\x1b[K")
+            draw(STDERR, "\r\x1b[K")
 
     def _columns(self) -> int:
         try:
             return os.get_terminal_size(STDERR).columns or 80
         except OSError:
             return 80
-
-    def _write(self, text: str) -> None:
-        try:
-            os.write(STDERR, text.encode("utf-8", "surrogateescape"))
-        except OSError:  # a terminal that is gone
-            pass

@@ -7,6 +7,7 @@ import os
 import sys
 
 from ..errors import BadInput, OutputFailed, ReaderGone
+from ..waiting import open_file, write_all
 from .terminal import visible_line
 
 STDOUT, STDERR = 1, 2
@@ -30,7 +31,7 @@ class Sink:
     def to_file(cls, path: str) -> Sink:
         """Open `path` for writing, emptied. Raises BadInput when it cannot be opened."""
         try:
-            return cls(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666), path)
+            return cls(open_file(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), path)
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise BadInput(f"cannot write to {path!r}: {why}; give -o a file in a directory you may write to") from None
@@ -59,27 +60,20 @@ class Sink:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is buffered. Raises ReaderGone on EPIPE, OutputFailed on any other error (write(2))."""
+        """Write what is buffered. Raises ReaderGone on EPIPE, OutputFailed on any other error (write(2)).
+
+        Raises Interrupted where others hold it up, and a signal asks to end.
+        """
         try:
-            with memoryview(bytes(self._buffer)) as left:
-                self._buffer.clear()
-                while left:
-                    left = left[self._write_some(left) :]
+            data = bytes(self._buffer)
+            self._buffer.clear()
+            write_all(self.descriptor, data)
         except BrokenPipeError:
             raise ReaderGone from None
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             remedy = "free some space" if full else "give it an open file or terminal, or use -o FILE"
             raise OutputFailed(f"cannot write {self.what} to {self.name}: {error.strerror}; {remedy}") from None
-
-    def _write_some(self, left: memoryview) -> int:
-        try:
-            return os.write(self.descriptor, left)
-        except BlockingIOError:  # whoever made this descriptor set O_NONBLOCK on it: wait until it takes more
-            import select
-
-            select.select([], [self.descriptor], [])
-            return 0
 
 
 def stdout() -> Sink:
@@ -95,7 +89,7 @@ def stderr() -> Sink:
 def say(line: str) -> None:
     """Print one line on stderr, for a person; where stderr cannot be written there is nobody left to tell."""
     try:
-        os.write(STDERR, (visible_line(line) + "\n").encode("utf-8", "surrogateescape"))
+        write_all(STDERR, (visible_line(line) + "\n").encode("utf-8", "surrogateescape"))
     except OSError:
         pass
 

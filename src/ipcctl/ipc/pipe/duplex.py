@@ -16,11 +16,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import EXIT_INTERNAL, EXIT_OK, EXIT_SIGNALLED, EXIT_TIMED_OUT
-from ...process.polled import NEVER
 from ...process.procfs import require
 from ...process.result import RunResult
 from ...process.run import Run
 from ...process.signals import ENDING, Signals
+from ...waiting import NEVER
 from .relay import (
     COPIED_AT_ONCE,
     INPUT_ENDED,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 SIDES = ("A", "B")
 BY_SIGPIPE = EXIT_SIGNALLED + int(signal.SIGPIPE)
 LOOK_AGAIN_S = 1.0
+SPACING = 50  # a look that took so long is followed by so many times that without one
 CONFIRM_S = 0.02  # a second look after so long finds that both have slept in between
 WAITS = {
     "input": "for {other} to write",
@@ -287,6 +288,10 @@ class Duplex(Run):
 
             relay_in_background(self._relay)
 
+    def _end_all(self, signals: Signals, had_grace: bool = False) -> None:
+        self._relay.stop_looking()  # what is told might keep us waiting
+        super()._end_all(signals, had_grace)
+
     def _write_rest(self, signals: Signals) -> None:
         """Wait until the transcript is written; not for long where we were asked to end."""
         hurry = self.asked_to_end is not None or any(each.timed_out for each in self.records)
@@ -308,9 +313,11 @@ class Duplex(Run):
         """See whether both wait for each other, which is told; returns after how many seconds to look again."""
         if len(self._running) < len(SIDES):
             return NEVER
+        began = time.monotonic()
         before, self._seen = self._seen, self._waiting()
         if len(self._seen) < len(SIDES) or (self.transcript is not None and self.transcript.enough):
-            return min(self.stall_s or LOOK_AGAIN_S, LOOK_AGAIN_S)
+            cost = time.monotonic() - began
+            return min(max(self.stall_s or LOOK_AGAIN_S, cost * SPACING), LOOK_AGAIN_S)
         if before != self._seen:
             return CONFIRM_S
         self.stalls += 1

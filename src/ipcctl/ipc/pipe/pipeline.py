@@ -156,6 +156,10 @@ class Pipeline(Run):
 
             relay_in_background(self._relay)
 
+    def _end_all(self, signals: Signals, had_grace: bool = False) -> None:
+        self._relay.stop_looking()  # what is shown might keep us waiting
+        super()._end_all(signals, had_grace)
+
     def _count(self, link: Link) -> None:
         """A link ends: count for its stages what the first wrote and the second did not read, too."""
         i = self._links.index(link)

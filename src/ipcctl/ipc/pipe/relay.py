@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NoReturn
 
+from ... import waiting
 from ...errors import IpcctlError
 from ...process.polled import Polled
 from ...process.signals import FORWARDED
@@ -151,7 +152,7 @@ def written_at_once(sink: int) -> int:
 def read_some(source: int, most: int) -> bytes:
     """What there is. Raises InputFailed."""
     try:
-        return os.read(source, most)
+        return waiting.read_some(source, most)
     except BlockingIOError:
         raise
     except OSError as error:
@@ -163,7 +164,7 @@ def read_some(source: int, most: int) -> bytes:
 def write_some(sink: int, data: memoryview) -> int:
     """How much of it was written. Raises SinkFailed, BrokenPipeError."""
     try:
-        return os.write(sink, data)
+        return waiting.write_some(sink, data)
     except (BlockingIOError, BrokenPipeError):
         raise
     except OSError as error:
@@ -272,6 +273,11 @@ class Relay(Polled):
         for each in self.periodic:
             if now >= each.due:
                 each.look(now)
+        self.plan()
+
+    def stop_looking(self) -> None:
+        """Do nothing now and then any more; the links are served still."""
+        self.periodic.clear()
         self.plan()
 
     def plan(self) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from ...errors import BadInput
 from ...times import iso8601
+from ...waiting import open_file, write_some
 
 AT_ONCE = 4096  # a pipe that can be written to has room for so much (pipe(7), PIPE_BUF)
 ENOUGH = 1 << 20  # with so much waiting to be written, nothing more should be said
@@ -77,7 +78,7 @@ class Transcript:
         try:
             while self._waiting:
                 size = len(self._waiting) if self._whole else AT_ONCE
-                del self._waiting[: os.write(self.descriptor, self._waiting[:size])]
+                del self._waiting[: write_some(self.descriptor, memoryview(self._waiting[:size]))]
                 if not self._whole:
                     return
         except BlockingIOError:
@@ -97,7 +98,7 @@ class Transcript:
 def opened(path: str) -> int:
     """The file, emptied. Raises BadInput."""
     try:
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        return open_file(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         remedy = "give `transcript` a file in a directory you may write to"

@@ -7,11 +7,11 @@ What happens between a look and the wait is heard by the watch, so no change is 
 
 from __future__ import annotations
 
-import select
 import time
 from collections.abc import Callable, Iterator, Sequence
 
 from ...errors import EXIT_FALSE, EXIT_TIMED_OUT, IpcctlError
+from ...waiting import is_over, poll_for
 from .message import Taken
 from .queue import Queue
 
@@ -31,21 +31,16 @@ class WaitTimedOut(IpcctlError):
     status = EXIT_TIMED_OUT
 
 
-def poll(descriptors: Sequence[int], deadline: float | None) -> None:
-    """Wait until one can be read, or `deadline` (time.monotonic) has come."""
-    poller = select.poll()
-    for each in descriptors:
-        poller.register(each, select.POLLIN)
-    poller.poll(None if deadline is None else max(deadline - time.monotonic(), 0) * 1000)
-
-
 def wait_for_change(queue: Queue, wait: Wait, deadline: float | None) -> bool:
     """Wait until the queue may be another than at the last look; False when `deadline` has come."""
     if queue.watch():
         queue.clear_wakeups()
         return True  # what happened before this was not heard: look once more
-    if deadline is not None and time.monotonic() >= deadline:
+    if is_over(deadline):
         return False
+    if is_over(queue.next_end):
+        queue.next_end = None  # whoever looks learns of the next; whoever is busy is not to be woken by it again
+        return True
     wait([queue.wakeup_fd], min(filter(None, (deadline, queue.next_end)), default=None))
     queue.clear_wakeups()
     return True
@@ -57,7 +52,7 @@ class Producer:
     timeout_s: wait so long each time there is no room; 0 does not wait.
     """
 
-    def __init__(self, queue: Queue, bound: int | None, timeout_s: float | None, wait: Wait = poll) -> None:
+    def __init__(self, queue: Queue, bound: int | None, timeout_s: float | None, wait: Wait = poll_for) -> None:
         self.queue = queue
         self.bound = bound
         self.timeout_s = timeout_s
@@ -108,7 +103,7 @@ class Consumer:
         """Wait until something waits; False when nothing will come any more."""
         deadline = None if self.timeout_s is None else time.monotonic() + self.timeout_s
         while not self.queue.is_over():
-            if not wait_for_change(self.queue, poll, deadline):
+            if not wait_for_change(self.queue, poll_for, deadline):
                 raise WaitTimedOut(f"no message came into queue {self.queue.name!r} for {self.timeout_s:g} s")
             if self.queue.has_waiting():
                 return True

@@ -19,6 +19,8 @@ import os
 import struct
 from collections.abc import Iterator
 
+from ...waiting import interruptible
+
 FLOCK = "hhqqi"  # struct flock: l_type, l_whence, l_start, l_len, l_pid
 LAST = struct.Struct("<q")  # at the file's beginning
 CHANGE = 0  # the byte locked for a change
@@ -57,8 +59,12 @@ class LockFile:
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
-        """Be the only one who changes the queue; waits for those who came before."""
-        self._set(fcntl.F_OFD_SETLKW, fcntl.F_WRLCK, CHANGE)
+        """Be the only one who changes the queue; waits for those who came before. Raises Interrupted meanwhile."""
+        try:
+            self._set(fcntl.F_OFD_SETLK, fcntl.F_WRLCK, CHANGE)
+        except (BlockingIOError, PermissionError):  # fcntl(2): EAGAIN or EACCES
+            with interruptible():
+                self._set(fcntl.F_OFD_SETLKW, fcntl.F_WRLCK, CHANGE)
         try:
             yield
         finally:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
+from ...waiting import read_some
 from .blocking import Wait
 from .message import LONGEST, too_long
 
@@ -45,7 +45,7 @@ def stream(descriptor: int, separator: bytes | None, wait: Wait) -> Iterator[lis
     size = 0
     while True:
         wait([descriptor], None)
-        data = os.read(descriptor, 1 << 20)
+        data = read_some(descriptor, 1 << 20)
         if not data:
             break
         if separator:

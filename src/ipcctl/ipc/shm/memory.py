@@ -38,6 +38,7 @@ from binascii import crc32
 from collections.abc import Iterator
 
 from ...errors import BadInput
+from ...waiting import lock_file
 from ..registry import Corrupted, cannot
 from .ctype import NAMES, CType, Value
 
@@ -129,7 +130,7 @@ class Memory:
     @contextlib.contextmanager
     def locked(self, kind: int) -> Iterator[None]:
         """Hold the lock: fcntl.LOCK_EX for who writes, LOCK_SH for who reads."""
-        fcntl.flock(self.descriptor, kind)
+        lock_file(self.descriptor, kind)
         try:
             yield
         finally:

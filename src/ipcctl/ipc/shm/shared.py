@@ -18,6 +18,7 @@ from math import isinf
 from typing import Any
 
 from ...errors import EXIT_TIMED_OUT, BadInput, IpcctlError
+from ...waiting import lock_file
 from ..registry import UNFINISHED, Directory, NotThere, Registry, cannot, check_private, make_private, runtime_directory
 from .ctype import INTEGER, MOST_DIGITS, CType, OutOfRange, Value, text_of
 from .memory import Memory, fill
@@ -84,7 +85,7 @@ class SharedMemory(Directory):
         except OSError as error:
             raise cannot("make the directory", self.directory, error) from None
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            lock_file(descriptor, fcntl.LOCK_EX)
             if os.fstat(descriptor).st_nlink:
                 return descriptor
         except BaseException:

@@ -12,9 +12,9 @@ import os
 import resource
 from collections.abc import Collection
 
-from ..process.procfs import Stat, all_stats, children_of, is_own, path_of, read
-from ..process.tree import descendants
-from ..process.unseen import unseen_children
+from ..process.procfs import Stat, children_of, is_own, path_of, read, stat_of
+from ..process.tree import all_below
+from ..process.unseen import unseen, unseen_children
 
 RTTIME = getattr(resource, "RLIMIT_RTTIME", 15)
 MARKED = 1 << 62  # microseconds
@@ -80,11 +80,8 @@ class JobTree:
         heads = set(self.heads())
         if not heads or not is_own():
             return unseen_children(heads)
-        stats = all_stats()
-        found = [each for each in stats if each.pid in heads]
-        for head in tuple(heads):
-            found += descendants(head, stats)
-        return found
+        found = [stat_of(head) or unseen(head, os.getpid()) for head in heads]
+        return [each for each in found if each] + [each for head in heads for each in all_below(head)]
 
     def has(self, found: Stat, parents: Collection[int]) -> bool:
         """Whether one that was just started is one of them."""

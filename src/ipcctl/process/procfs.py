@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from ..errors import IpcctlError
 
-MOUNT = "mount it: mount -t proc proc /proc, or unshare --mount-proc"
+MOUNT = "mount one: mount -t proc proc /proc, or unshare --mount-proc"
 _own = (0, "")  # the PID that looked, and what it found: see why_not_own
 
 TICKS = os.sysconf("SC_CLK_TCK")  # a second, for the times in /proc/PID/stat

@@ -21,10 +21,10 @@ from typing import Protocol
 
 from ..errors import IpcctlError
 from .pid_counter import PidCounter
-from .procfs import Stat, all_stats, is_own, stat_of
+from .procfs import Stat, is_own, stat_of
 from .signals import ENDING, Signals
-from .tree import descendants
-from .unseen import NEVER_READ, hidden_below, is_still, unseen_children
+from .tree import all_below
+from .unseen import NEVER_READ, is_still, unseen_children
 
 KILL_WITHIN_S = 30.0  # only a process in an uninterruptible sleep outlives SIGKILL for so long
 CATCH_FOR_S = 0.01  # so long after a scan, or as long as that took, what was just started is looked for
@@ -101,12 +101,7 @@ class Descendants:
         """Those that a scan finds, zombies too."""
         if not is_own():
             return unseen_children(self.started)
-        stats = [each for each in all_stats() if each.pid not in self.inherited]
-        found = descendants(os.getpid(), stats)
-        while hidden := hidden_below(found, {*self.inherited, *(each.pid for each in stats)}):
-            stats += hidden
-            found = descendants(os.getpid(), stats)
-        return found
+        return all_below(os.getpid(), self.inherited)
 
     def has(self, found: Stat, parents: Collection[int]) -> bool:
         """Whether it was started by one of `parents`, or has fallen to this process."""

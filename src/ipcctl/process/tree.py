@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from .procfs import MOUNT, Stat, all_stats, children_of, is_own, why_not_own
+from .unseen import hidden_children
 
 if TYPE_CHECKING:
     from resource import struct_rusage
@@ -73,6 +74,16 @@ def descendants(root: int, stats: Iterable[Stat] | None = None) -> list[Stat]:
         below = families.get(waiting.pop(0), [])
         found += below
         waiting += [each.pid for each in below]
+    return found
+
+
+def all_below(root: int, inherited: Collection[int] = ()) -> list[Stat]:
+    """Return every process below `root` by a scan, those that /proc hides too; not the `inherited`, nor theirs."""
+    stats = [each for each in all_stats() if each.pid not in inherited]
+    found = descendants(root, stats)
+    while hidden := hidden_children([root, *(each.pid for each in found)], {*inherited, *(each.pid for each in stats)}):
+        stats += hidden
+        found = descendants(root, stats)
     return found
 
 

@@ -45,10 +45,9 @@ def is_still(process: Stat) -> bool:
     return process.pid in children_of(process.ppid)
 
 
-def hidden_below(below: Collection[Stat], shown: Collection[int]) -> list[Stat]:
-    """Return the children of this process, and of those `below` it, that /proc lists there and does not show."""
+def hidden_children(parents: Collection[int], shown: Collection[int]) -> list[Stat]:
+    """Return the children of these that /proc lists with them and does not show by themselves."""
     if not hides_others():
         return []
-    parents = (os.getpid(), *(each.pid for each in below))
     missing = [(pid, parent) for parent in parents for pid in children_of(parent) if pid not in shown]
     return [found for pid, parent in missing if (found := stat_of(pid) or unseen(pid, parent))]

@@ -21,7 +21,8 @@ from ...process.run import adopt_orphans, memory_file
 from ...process.signals import Signals
 from ...process.spawn import LONGEST_ARGUMENT, spawn
 from ...process.terminate import end_descendants, send
-from ...process.tree import children_of_ours, descendants, not_found, others_are_left
+from ...process.tree import all_below, children_of_ours, not_found, others_are_left
+from ...process.unseen import unseen
 from ...process.wait_status import decode
 from ...process.window import Window
 from .blocking import Wait, wait_for_change
@@ -183,7 +184,7 @@ class Worker:
         for job in self._jobs.values():
             if job.late_at is not None and job.late_at <= now:
                 number = signal.SIGKILL if job.is_late else signal.SIGTERM
-                for each in filter(None, (stat_of(job.pid), *descendants(job.pid))):
+                for each in filter(None, (stat_of(job.pid) or unseen(job.pid, os.getpid()), *all_below(job.pid))):
                     send(each, number)
                 job.late_at = now + self.grace_s
                 job.is_late = True

@@ -219,8 +219,8 @@ def test_a_command_that_proc_hides_is_ended_all_the_same(supervisor: str, name: 
 # --- a daemon, found again by its pidfile
 
 DAEMON = 'ipcctl double-fork -q --pidfile "$SHARED/pid" -- sh "$SHARED/hostile" ""'
-ASKED = 'ipcctl double-fork -f json --pidfile "$SHARED/pid" --status; echo status $?'
-STOPPED = 'ipcctl double-fork -q --pidfile "$SHARED/pid" --grace 0.1 --stop; echo status $?'
+ASKED = 'ipcctl double-fork status -f json --pidfile "$SHARED/pid"; echo status $?'
+STOPPED = 'ipcctl double-fork stop -q --pidfile "$SHARED/pid" --grace 0.1; echo status $?'
 
 
 @pytest.mark.parametrize("name", OWN)
@@ -343,9 +343,9 @@ def test_a_limit_of_the_machine_is_read_in_any_proc_that_has_it(limit: str, shar
 @pytest.mark.parametrize("name", ["none", "foreign", "subset=pid"])
 def test_a_meter_and_the_costs_are_measured_everywhere(name: str, shared: Path) -> None:
     script = """
-        seq 10000 | ipcctl pipe --meter -q | cksum; seq 10000 | cksum
-        ipcctl fork --cost --rss 0 -f json; echo status $?
-        ipcctl pipe --cost --sizes 64 -f tsv >&2; echo status $?
+        seq 10000 | ipcctl pipe meter -q | cksum; seq 10000 | cksum
+        ipcctl fork cost --rss 0 -f json; echo status $?
+        ipcctl pipe cost --sizes 64 -f tsv >&2; echo status $?
     """
     done = inside(name, script, shared)
     assert statuses(done.stdout) == [0, 0], done
@@ -358,7 +358,7 @@ def test_a_meter_and_the_costs_are_measured_everywhere(name: str, shared: Path) 
 @pytest.mark.parametrize("name", NOT_OWN)
 def test_who_waits_for_whom_is_not_guessed(name: str, shared: Path) -> None:
     touch = f"touch {shared}/ran"
-    refused(inside(name, f"ipcctl pipe --duplex -q --stall 0.1 {shlex.quote(touch)} cat", shared), shared)
+    refused(inside(name, f"ipcctl pipe duplex -q --stall 0.1 {shlex.quote(touch)} cat", shared), shared)
 
 
 @pytest.mark.parametrize("name", ["none", "foreign", "subset=pid", "hidepid=1", "hidepid=2"])
@@ -366,7 +366,7 @@ def test_who_waits_for_whom_is_not_guessed(name: str, shared: Path) -> None:
 def test_a_demonstration_says_what_it_cannot_show_and_claims_nothing_that_it_did_not_see(
     concept: str, name: str, shared: Path
 ) -> None:
-    states = " --states" if concept == "ps" else ""
+    states = " states" if concept == "ps" else ""
     done = inside(name, f"ipcctl {concept}{states} -f json", shared)
     assert done.stderr == ""
     checks = json.loads(done.stdout)["checks"]

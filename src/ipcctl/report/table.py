@@ -62,7 +62,7 @@ class Page:
     def rows(self, columns: Sequence[Column], rows: Iterable[Row]) -> None:
         """Write a table; a record where there is but one row of many columns; a word where there is none."""
         listed = list(rows)
-        if not listed:
+        if not listed or not columns:
             if self.header:
                 self.put("  none")
             return
@@ -109,14 +109,18 @@ class Page:
     def grid(self, columns: Sequence[Column], cells: Cells) -> None:
         """Lay cells out in columns; on a terminal, so that they fit it."""
         labels = [each.label for each in columns] if self.header else []
-        if self.width is None:
-            self._lines(tabulated(columns, labels, cells))
-            return
-        table = Table(columns, labels, cells, self.width)
+        lines = self._fitted(columns, labels, cells) if self.width else tabulated(columns, labels, cells)
+        by_status = columns[0].name == "status"
+        for line in lines:
+            self.put(line.rstrip(), COLOURS.get(line.split(" ", 1)[0], "") if by_status else "")
+
+    def _fitted(self, columns: Sequence[Column], labels: Sequence[str], cells: Cells) -> Iterable[str]:
+        """Return the lines of a table that fits the terminal; of none where it was written as records."""
+        table = Table(columns, labels, cells, self.width or 0)
         bands = table.bands()
         if not bands:
             self.records(columns, cells)
-            return
+            return []
         fitted = table.fitted([width for band in bands for width in band.widths])
         headers = table.headers(bands)
         parts = [[line[band.members[0] : band.members[-1] + 1] for line in fitted] for band in bands]
@@ -124,11 +128,7 @@ class Page:
             tabulated([columns[i] for i in band.members], head, part)
             for band, head, part in zip(bands, headers, parts, strict=True)
         ]
-        self._lines(layout.interleaved(texts, [heights(*each) for each in zip(headers, parts, strict=True)]))
-
-    def _lines(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            self.put(line.rstrip(), COLOURS.get(line.split(" ", 1)[0], ""))
+        return layout.interleaved(texts, [heights(*each) for each in zip(headers, parts, strict=True)])
 
 
 def heights(header: Sequence[str], cells: Cells) -> list[int]:

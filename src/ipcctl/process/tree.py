@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from .procfs import MOUNT, Stat, all_stats, children_of, is_own, why_not_own
-from .unseen import hidden_children
 
 if TYPE_CHECKING:
     from resource import struct_rusage
@@ -79,6 +78,8 @@ def descendants(root: int, stats: Iterable[Stat] | None = None) -> list[Stat]:
 
 def all_below(root: int, inherited: Collection[int] = ()) -> list[Stat]:
     """Return every process below `root` by a scan, those that /proc hides too; not the `inherited`, nor theirs."""
+    from .unseen import hidden_children  # most runs end by themselves
+
     stats = [each for each in all_stats() if each.pid not in inherited]
     found = descendants(root, stats)
     while hidden := hidden_children([root, *(each.pid for each in found)], {*inherited, *(each.pid for each in stats)}):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import shutil
@@ -249,12 +250,13 @@ def test_ended_by_a_signal(name: str) -> None:
 @pytest.mark.parametrize(
     ("argv", "status"), [(["nosuchcommand"], 127), (["/"], 126), ([""], 127), (["/proc/self/stat"], 126)]
 )
-def test_what_cannot_be_started(argv: list[str], status: int) -> None:
+def test_what_cannot_be_started(argv: list[str], status: int, tmp_path: Path) -> None:
     done = ipcctl("orphan", "--left", "kill", "--", *argv)
     assert (done.returncode, done.stdout) == (status, "")
     assert one_line(done.stderr).startswith("ipcctl orphan: cannot start ")
-    told = ipcctl("orphan", "-f", "json", "--", *argv)
-    assert "cannot start" in report_of(told, "stderr")["summary"]["start_error"]
+    told = ipcctl("orphan", "-f", "json", "-o", str(tmp_path / "report"), "--", *argv)
+    assert "cannot start" in one_line(told.stderr)
+    assert "cannot start" in json.loads((tmp_path / "report").read_text())["summary"]["start_error"]
 
 
 CATCHES = "import signal, sys\nsignal.signal({0}, lambda n, f: sys.exit(9))\nprint('up', flush=True)\nsignal.pause()"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import children, clean_environment, ipcctl, report_of, see_orphans_end, started
+from support import children, clean_environment, ipcctl, see_orphans_end, started
 
 MANY = 150  # more than the pool starts by itself
 
@@ -25,13 +25,15 @@ def test_what_cannot_be_started_is_told_as_before(tmp_path: Path) -> None:
     closed.write_text("")
     kinds = [str(script), str(closed), "no-such-command", "/", "", "a" * 140_000, "echo"]
     given = [*kinds, *["true"] * MANY, *kinds]
-    done = ipcctl("pool", "-j4", "-k", "-f", "json", "--", "{}", stdin=None, input="\n".join(given) + "\n")
-    rows = sorted(report_of(done, "stderr")["rows"], key=lambda row: row["seq"])
+    args = ["-j4", "-k", "-f", "json", "-o", str(tmp_path / "report"), "--", "{}"]
+    done = ipcctl("pool", *args, stdin=None, input="\n".join(given) + "\n")
+    rows = sorted(json.loads((tmp_path / "report").read_text())["rows"], key=lambda row: row["seq"])
     told = [(row["start_error"], row["exit_code"], row["started"] is None) for row in rows]
     assert told[: len(kinds)] == told[-len(kinds) :]
     assert [each[1] for each in told[: len(kinds)]] == [0, None, None, None, None, None, 0]
     assert done.stdout == f"by sh {script}\n\n" * 2
     assert len(rows) == len(given)
+    assert len(done.stderr.splitlines()) == sum(each[0] is not None for each in told)
 
 
 def test_a_program_that_moves_along_path_is_found_again(tmp_path: Path) -> None:

@@ -13,21 +13,40 @@ as $0.
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
+import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from support import clean_environment, ipcctl, started
+from support import (
+    DEADLINE_S,
+    IPCCTL,
+    children,
+    clean_environment,
+    ipcctl,
+    reap_ended,
+    runs,
+    started,
+    state_of,
+    wait_until,
+)
 
 MESSAGE = "message"
+HOSTILE = [sys.executable, str(Path(__file__).parent / "hostile.py")]  # and the file that it makes once all is there
+WITH_CHILD = 'sleep 1000 & echo $! > "$0"; exec "$@"'  # for sh -c, with a file and a command
 
 
 @dataclass(frozen=True)
 class Supervisor:
-    """How one is called. `many`: it looks after several, and ends them when it is asked to end, by HUP as well."""
+    """How one is called. `many`: it looks after several, and ends them when it is asked to end, by HUP as well.
+
+    detaches: what it runs is no descendant of it, and falls to somebody else.
+    """
 
     name: str
     arguments: Callable[[Sequence[str], Sequence[str]], list[str]]  # of the options and the command
@@ -35,6 +54,7 @@ class Supervisor:
     timed_out_status: int = 124
     many: bool = False
     needs_queue: bool = False
+    detaches: bool = False
 
 
 def wrapper(*words: str) -> Callable[[Sequence[str], Sequence[str]], list[str]]:
@@ -63,7 +83,7 @@ SUPERVISORS = {
         Supervisor("fork", wrapper("fork"), "--timeout"),
         Supervisor("zombie", wrapper("zombie")),
         Supervisor("orphan", wrapper("orphan", "--left", "kill")),
-        Supervisor("double-fork", wrapper("double-fork", "--ready"), "--timeout"),
+        Supervisor("double-fork", wrapper("double-fork", "--ready"), "--timeout", detaches=True),
         Supervisor("pool", pool, "--timeout", many=True),
         Supervisor("pipe", stages("pipe"), "--timeout", many=True),
         Supervisor("duplex", stages("pipe", "duplex"), "--timeout", many=True),
@@ -105,3 +125,54 @@ def running(
     how.setdefault("env", environment(directory))
     with started(*arguments(name, command, directory, *options), **how) as process:
         yield process
+
+
+@contextlib.contextmanager
+def among_others(
+    name: str, command: Sequence[str], directory: Path, *options: str, **how: Any
+) -> Iterator[subprocess.Popen[str]]:
+    """As `running`, among processes that are none of the command's, see `watched`."""
+    how.setdefault("env", environment(directory))
+    with watched(arguments(name, command, directory, *options), directory, **how) as process:
+        yield process
+
+
+@contextlib.contextmanager
+def watched(args: Sequence[str], directory: Path, **how: Any) -> Iterator[subprocess.Popen[str]]:
+    """ipcctl with these arguments, among processes that are not of its making; waits for its end after the block.
+
+    Then nothing of what it ran may be left, and the others must run and not be stopped: one is of its session and
+    process group, one its own child, of the shell that became it by exec. What it writes to stderr is in `said`.
+    """
+    own = directory / "own-child"
+    how = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "env": clean_environment(), **how}
+    call = ["sh", "-c", WITH_CHILD, str(own), IPCCTL, *args]
+    # stderr is a file: whoever escapes would keep a pipe open, and the test waiting
+    with open(directory / "stderr", "w") as err, subprocess.Popen(["sleep", "1000"], stdout=err) as beside:
+        others = {beside.pid}
+        try:
+            with subprocess.Popen(call, text=True, stderr=err, **how) as process:
+                try:
+                    others.add(int(wait_until(lambda: own.exists() and own.read_text(), "the shell's own child")))
+                    yield process
+                    process.wait(DEADLINE_S)
+                finally:
+                    process.kill()
+            check_what_is_left(others)
+        finally:
+            for each in others:
+                os.kill(each, signal.SIGKILL)
+                os.waitpid(each, 0)  # the second fell to this process, a subreaper
+
+
+def said(directory: Path) -> str:
+    """What a watched one has written to stderr."""
+    return (directory / "stderr").read_text()
+
+
+def check_what_is_left(others: set[int]) -> None:
+    """Fail unless nothing but the others is left to this process, a subreaper, and they are as they were."""
+    left = [pid for pid in set(children()) - others if runs(pid)]
+    assert not left, [Path(f"/proc/{pid}/stat").read_text() for pid in left]
+    assert {state_of(each) for each in others} == {"S"}, "processes of others were touched"
+    reap_ended()

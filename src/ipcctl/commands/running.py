@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from ..errors import EXIT_FALSE, EXIT_OK
 from ..report.model import Report
 from ..report.output import Output
-from ..report.sink import say
 
 if TYPE_CHECKING:
     from ..process.run import Run
@@ -25,17 +24,23 @@ def show(output: Output, concept: str, **options: Any) -> int:
 
 
 def run_and_report(output: Output, concept: str, job: Run, report: Callable[[], Report]) -> None:
-    """Run the job and write the report made of it. What could not be started is told in one line, once.
+    """Run the job and write the report made of it.
 
-    `output` is opened already: where the report cannot go the command does not run.
+    What could not be started is told in one line, once, whatever the report shows; so is what may not be signalled, and
+    was left running. `output` is opened already: where the report cannot go the command does not run.
     """
-    records = job.run()
+    try:
+        records = job.run()
+    finally:
+        if job.out_of_reach:
+            from ..process.terminate import refusal
+
+            output.say(f"ipcctl {concept}: {refusal(job.out_of_reach.values())}")
     failures = {each.start_error: None for each in records if each.start_error}
     if job.not_found:
-        say(f"ipcctl {concept}: {job.not_found}")
-    told_by_report = output.on_stderr and output.format != "table" and not output.quiet
-    for message in () if told_by_report else failures:
-        say(f"ipcctl {concept}: {message}")
+        output.say(f"ipcctl {concept}: {job.not_found}")
+    for message in failures:
+        output.say(f"ipcctl {concept}: {message}")
     if output.on_stderr and output.format == "table" and len(failures) == 1 and not any(each.pid for each in records):
         return
     output.write(report())

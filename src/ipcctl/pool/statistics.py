@@ -26,10 +26,13 @@ class Display(Protocol):
 
 
 class Statistics(Observer):
-    """Counts, writes the log, tells of failures with `tell`, and shows the progress where there is one to show."""
+    """Counts, writes the log, tells of failures, and shows the progress where there is one to show.
+
+    `tell` is given a line for each failed job, and whether it could not be started.
+    """
 
     def __init__(
-        self, tell: Callable[[str], None], log: JobLog | None, progress: Display | None, keep_events: bool
+        self, tell: Callable[[str, bool], None], log: JobLog | None, progress: Display | None, keep_events: bool
     ) -> None:
         self.tell = tell
         self.log = log
@@ -75,11 +78,12 @@ class Statistics(Observer):
         self.timed_out += record.timed_out
         self.signalled += record.signal is not None and not record.timed_out
         self.before_output()
-        self.tell(f"job {record.seq} ({named(record.input)!r}) failed: {how_it_failed(record)}")
+        line = f"job {record.seq} ({named(record.input)!r}) failed: {how_it_failed(record)}"
+        self.tell(line, record.start_error is not None)
 
     def given_up(self) -> None:
         """Name no more jobs: they did not fail by themselves."""
-        self.tell = lambda line: None
+        self.tell = lambda line, not_started: None
 
     def before_output(self) -> None:
         """Take the bar away."""

@@ -53,7 +53,7 @@ class Descendant:
         if self.stat.start_ticks not in (stat.start_ticks, NEVER_READ):
             return False
         name, self.stat = self.stat.name, stat
-        argv = None if stat.state in "ZX" else argv_of(self.pid)
+        argv = None if stat.has_ended else argv_of(self.pid)
         if argv:
             self.argv = argv
         elif stat.name != name:

@@ -1,6 +1,6 @@
 """The system's processes as rows, in one pass over /proc that reads only what the wanted columns need.
 
-    /proc/PID/stat ──► Stat ──► wanted? ──► cmdline, status, owner, psutil: where a column needs them ──► row
+/proc/PID/stat ──► Stat ──► wanted? ──► cmdline, status, owner, psutil: where a column needs them ──► row
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from typing import Any
 from .procfs import (
     PAGE_KIB,
     PF_KTHREAD,
+    RUNS_ON,
     STATES,
     TICKS,
     Stat,
+    another_thread,
     explained,
     has_locked_memory,
     marked_state,
@@ -67,20 +69,25 @@ class Lister:
         age = self.now_ticks - start_ticks
         if age < 0:  # started while we looked
             age = 0
-        has_memory = not (flags & PF_KTHREAD or state in "ZX")
-        rss_kib = rss_pages * PAGE_KIB if rss_pages > 0 or not has_memory else exact_rss_kib(pid)
+        has_memory, words = not (flags & PF_KTHREAD or state in "ZX"), STATES.get(state, state)
+        about: int | str = pid
+        if state == "Z" and threads > 1 and (thread := another_thread(pid)):  # the first has nothing of what all share
+            has_memory, about, words = True, f"{pid}/task/{thread}", RUNS_ON
+            rss_pages = 0
+        rss_kib = rss_pages * PAGE_KIB if rss_pages > 0 or not has_memory else exact_rss_kib(about)
         try:
-            status = read_of(pid, "status") if has_memory and self.wants_stat else None
+            status = read_of(about, "status") if has_memory and self.wants_stat else None
             row: Row = {
                 "pid": pid, "ppid": ppid, "user": self.user(pid, status) if self.wants_user else None,
                 "stat": marked_state(stat, has_locked_memory(status)) if self.wants_stat else None,
-                "state": STATES.get(state, state), "nice": nice, "threads": threads, "rss_kib": rss_kib,
+                "state": words, "nice": nice, "threads": threads, "rss_kib": rss_kib,
                 "cpu_percent": 10000 * ticks // age / 100 if age else 0.0,
                 "memory_percent": None if rss_kib is None else 10000 * rss_kib // self.memory_kib / 100,
                 "tty": terminal_name(tty_nr),
                 "started": self.boot + start_ticks / TICKS, "elapsed_s": age / TICKS, "time_s": ticks / TICKS,
                 "pgid": pgrp, "sid": session, "name": name,
-                "command": self.command(stat, has_memory) if self.wants_command else None, "at": self.at,
+                "command": self.command(stat, about if has_memory else None) if self.wants_command else None,
+                "at": self.at,
             }  # fmt: skip
             if self.wants_meaning:
                 row["meaning"] = explained(row["stat"])
@@ -97,30 +104,33 @@ class Lister:
             raise ProcessGone
         return user_name(uid)
 
-    def command(self, stat: Stat, has_memory: bool) -> str | None:
-        """The arguments on a line, as ps prints them: where there are none [name], and a zombie is <defunct>."""
-        cmdline = read_of(stat.pid, "cmdline") if has_memory else b""
+    def command(self, stat: Stat, about: int | str | None) -> str | None:
+        """The arguments on a line, as ps prints them: where there are none [name], and a zombie is <defunct>.
+
+        They are in `about`, below /proc; None for a process without memory.
+        """
+        cmdline = b"" if about is None else read_of(about, "cmdline")
         if cmdline is None:
             return None
         text = cmdline.rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "surrogateescape")
-        return text or f"[{stat.name}]" + (" <defunct>" if stat.state == "Z" else "")
+        return text or f"[{stat.name}]" + (" <defunct>" if stat.has_ended else "")
 
 
 class ProcessGone(Exception):
     """The process ended while it was read."""
 
 
-def read_of(pid: int, file: str) -> bytes | None:
-    """A file of a process; None where it may not be read. Raises Gone."""
-    raw = read(path_of(pid, file))
-    if raw is None and owner_of(pid) is None:
+def read_of(about: int | str, file: str) -> bytes | None:
+    """A file of a process, or of a thread, by its directory in /proc; None where it may not be read. Raises Gone."""
+    raw = read(path_of(about, file))
+    if raw is None and owner_of(about) is None:
         raise ProcessGone
     return raw
 
 
-def exact_rss_kib(pid: int) -> int | None:
+def exact_rss_kib(about: int | str) -> int | None:
     """The resident memory by statm, where stat has none: its counter lags; None where it is not to be read."""
-    raw = read(path_of(pid, "statm"))
+    raw = read(path_of(about, "statm"))
     return int(raw.split()[1]) * PAGE_KIB if raw else None
 
 

@@ -39,6 +39,7 @@ STATES = {
     "W": "paging",
     "K": "wakekill",
 }
+RUNS_ON = "its first thread has ended, others run"  # such a process is shown in state Z, and is no zombie
 MARKS = {
     "<": "high priority (nice below 0)",
     "N": "low priority (nice above 0)",
@@ -69,6 +70,14 @@ class Stat(NamedTuple):
     threads: int
     start_ticks: int  # since boot: with the PID it names one process for good
     rss_pages: int
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it runs no more: a zombie, or dead.
+
+        A process whose first thread has ended, pthread_exit(3) in main, is in state Z as well while the others run.
+        """
+        return self.state in "ZX" and self.threads <= 1
 
     @property
     def in_kernel(self) -> bool:
@@ -121,8 +130,11 @@ def require(what: str) -> None:
         raise NoProc(what)
 
 
-def path_of(pid: int, file: str = "") -> str:
-    """Return the path of a process's directory in /proc, or of a file in it. Raises NoProc."""
+def path_of(pid: int | str, file: str = "") -> str:
+    """Return the path of the directory in /proc of a process (a thread's is PID/task/TID), or of a file in it.
+
+    Raises NoProc.
+    """
     if why_not_own():
         raise NoProc
     return f"/proc/{pid}/{file}"
@@ -218,11 +230,12 @@ def has_locked_memory(status: bytes | None) -> bool:
 
 def explained(stat: str) -> str:
     """A STAT in words: `Ss+` is waiting, session leader, in the foreground."""
-    words = [STATES.get(stat[:1], "unknown"), *(MARKS.get(mark, "unknown") for mark in stat[1:])]
+    state = RUNS_ON if stat[:1] == "Z" and "l" in stat else STATES.get(stat[:1], "unknown")
+    words = [state, *(MARKS.get(mark, "unknown") for mark in stat[1:])]
     return "; ".join(f"{letter} {word}" for letter, word in zip(stat, words, strict=True))
 
 
-def owner_of(pid: int) -> int | None:
+def owner_of(pid: int | str) -> int | None:
     """The effective user ID of a process: the owner of its directory; None when that is not to be seen."""
     try:
         return os.stat(path_of(pid)).st_uid
@@ -242,9 +255,25 @@ def all_stats() -> list[Stat]:
     return [stat for stat in map(stat_of, pids()) if stat]
 
 
+def read_of_any_thread(pid: int, name: str) -> bytes | None:
+    """As `read`, of a file about a process's memory: a first thread that has ended has none, while the others run."""
+    raw = read(path_of(pid, name))
+    if raw == b"" and (thread := another_thread(pid)):
+        raw = read(path_of(pid, f"task/{thread}/{name}"))
+    return raw
+
+
+def another_thread(pid: int) -> int | None:
+    """A thread of a process beside its first."""
+    try:
+        return next((int(each) for each in os.listdir(path_of(pid, "task")) if int(each) != pid), None)
+    except (FileNotFoundError, PermissionError, ProcessLookupError):
+        return None
+
+
 def argv_of(pid: int) -> list[str] | None:
     """A process's argument vector; empty for a zombie and for a kernel thread."""
-    raw = read(path_of(pid, "cmdline"))
+    raw = read_of_any_thread(pid, "cmdline")
     return None if raw is None else split_argv(raw)
 
 

@@ -59,6 +59,12 @@ class RunResult:
         self.minor_faults, self.major_faults = usage.ru_minflt, usage.ru_majflt
         self.voluntary_switches, self.involuntary_switches = usage.ru_nvcsw, usage.ru_nivcsw
 
+    def left_running(self, wall_s: float) -> None:
+        """It may not be signalled, and so could not be ended, nor was it waited for any longer."""
+        self.wall_s = round(wall_s, 6)
+        if self.timed_out:
+            self.status = EXIT_TIMED_OUT
+
     def row(self) -> dict[str, Any]:
         """The record as a flat object."""
         return vars(self)

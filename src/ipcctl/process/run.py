@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ..errors import EXIT_OK, EXIT_SIGNALLED, CannotStart
 from ..waiting import asked
 from .event import Event
-from .procfs import peak_rss_kib, require
+from .procfs import Stat, peak_rss_kib, require, stat_of
 from .result import RunResult
 from .signals import ENDING, SI_KERNEL, Signals, signal_name
 from .spawn import spawn
@@ -60,6 +60,7 @@ class Run:
         self.asked_to_end: int | None = None  # the signal by which we were asked to
         self.wall_s = 0.0
         self.not_found: str | None = None  # what is to be told of processes that could not be ended
+        self.out_of_reach: dict[int, Stat] = {}  # by PID: what may not be signalled by us, and so was left running
         self._running: dict[int, tuple[RunResult, float]] = {}
         self._captured: dict[RunResult, tuple[int, int]] = {}
         self._floor_kib = 0
@@ -137,8 +138,16 @@ class Run:
         """Send a signal to a copy; returns whether there was need to."""
         if from_terminal and os.getpgid(pid) == os.getpgrp():
             return False
-        os.kill(pid, number)  # a child of ours that was not waited for: the PID can be nobody else's
+        try:
+            os.kill(pid, number)  # a child of ours that was not waited for: the PID can be nobody else's
+        except PermissionError:  # it runs a set-user-ID program
+            self._is_out_of_reach(stat_of(pid))
+            return False
         return True
+
+    def _is_out_of_reach(self, *processes: Stat | None) -> None:
+        """These may not be signalled."""
+        self.out_of_reach |= {each.pid: each for each in processes if each is not None}
 
     # ---
 
@@ -187,8 +196,14 @@ class Run:
         from .terminate import end_descendants  # most runs end by themselves
 
         grace_s, first = (0.0, 0) if had_grace else (self.grace_s, int(signal.SIGTERM))
-        end_descendants(signals, self._reap, grace_s, first, self._inherited, self._running.keys())
+        started = self._running.keys()
+        self._is_out_of_reach(*end_descendants(signals, self._reap, grace_s, first, self._inherited, started))
         self.not_found = not_found()
+        for pid in tuple(self._running):  # may not be signalled, and is not waited for
+            record, begun = self._running.pop(pid)
+            record.left_running(time.monotonic() - begun)
+            self._event(pid, "left running")
+            self._finished(record)
 
     def _hand_on(self, info: signal.struct_siginfo) -> bool:
         """Hand a signal to the copies. Returns whether they must end by it, or be killed after the grace period.

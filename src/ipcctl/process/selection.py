@@ -20,9 +20,9 @@ Keep = Callable[[Stat], bool]
 class Selection:
     """The processes that all of these are true of; what is None is not asked.
 
-    numbers: these PIDs. user: the effective user ID. states: the letters. name: found in the name. threads_over: more
-    threads. children_of, parents_of: below or above that PID. orphans: adopted (see process.tree). below: with each of
-    `numbers`, all its descendants.
+    numbers: these PIDs. user: the effective user ID. states: the letters. zombies: no process that runs in threads
+    beside a first one that has ended. name: found in the name. threads_over: more threads. children_of, parents_of:
+    below or above that PID. orphans: adopted (see process.tree). below: with each of `numbers`, all its descendants.
     """
 
     def __init__(
@@ -31,6 +31,7 @@ class Selection:
         *,
         user: int | None = None,
         states: Collection[str] | None = None,
+        zombies: bool = False,
         name: re.Pattern[str] | None = None,
         threads_over: int | None = None,
         children_of: int | None = None,
@@ -41,6 +42,7 @@ class Selection:
         self.numbers = numbers
         self.user = user
         self.states = states
+        self.zombies = zombies
         self.name = name
         self.threads_over = threads_over
         self.children_of = children_of
@@ -112,6 +114,8 @@ class Selection:
         """What to ask of a single process."""
         states, name, threads_over, user = self.states, self.name, self.threads_over, self.user
         found: list[Keep] = []
+        if self.zombies:
+            found.append(lambda stat: stat.has_ended)
         if states is not None:
             found.append(lambda stat: stat.state in states)
         if name is not None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from ..errors import EXIT_FALSE, EXIT_OK, EXIT_SIGNALLED, EXIT_TIMED_OUT
 from .descendant import Descendant
 from .event import Event
+from .procfs import stat_of
 from .run import Run
 from .signals import ENDING, SIG, Signals
 from .terminate import Descendants, signal_all
@@ -106,11 +107,18 @@ class Subreaper(Run):
         """
         group = os.getpgid(pid)
         if group != os.getpgrp():
-            os.killpg(group, number)
-            return True
+            return self._signal_group(pid, group, number)
         if from_terminal:
             return False
-        signal_all(Descendants(self._inherited), number, group)
+        self._is_out_of_reach(*signal_all(Descendants(self._inherited), number, group))
+        return True
+
+    def _signal_group(self, pid: int, group: int, number: int) -> bool:
+        try:
+            os.killpg(group, number)
+        except PermissionError:  # to none of them
+            self._is_out_of_reach(stat_of(pid))
+            return False
         return True
 
     def _see_through(self, signals: Signals) -> None:
@@ -154,10 +162,11 @@ class Subreaper(Run):
             info = signals.wait(deadline)
             if info is None:
                 self.time_was_up = True
-                self._end_all(signals)
-            elif info.si_signo in ENDING:
+                return self._end_all(signals)
+            if info.si_signo in ENDING:
                 self.asked_to_end = info.si_signo
-                self._end_all(signals)
+                return self._end_all(signals)
+        return None
 
     def _on_orphan(self, found: Descendant) -> None:
         if not self._ending:

@@ -173,7 +173,7 @@ class Watcher(Signals):
     def _meet_one(self, stat: Stat) -> bool:
         """Keep it, if it is a descendant; returns whether it is settled what it is."""
         if stat.ppid == self.pid:
-            if stat.pid in self.inherited or stat.state in "ZX":  # the zombie is about to be waited for, by us
+            if stat.pid in self.inherited or stat.has_ended:  # the zombie is about to be waited for, by us
                 return True
             parent = None
         elif (parent := self.known.get(stat.ppid)) is None:
@@ -197,7 +197,7 @@ class Watcher(Signals):
             found.handle = handle
             self._by_handle[handle] = found
             self._epoll.register(handle, select.EPOLLIN | select.EPOLLET)
-        if stat.state in "ZX":
+        if stat.has_ended:
             self._exited(found, now)
         else:
             found.look_at = now + FIRST_LOOK_AGAIN_S
@@ -231,7 +231,7 @@ class Watcher(Signals):
         now = time.monotonic()
         if found.gone is None and is_gone(found):
             self._gone(found, now)
-        elif found.exited is None and found.stat.state in "ZX":
+        elif found.exited is None and found.stat.has_ended:
             self._exited(found, now)
 
     def _exited(self, found: Descendant, now: float) -> None:

@@ -51,6 +51,11 @@ class Output:
         """Whether the report goes to stderr, where errors are told as well."""
         return self.sink.descriptor == sinks.STDERR
 
+    def say(self, line: str) -> None:
+        """Say a line on stderr; as a comment where the report goes there, for a shell to evaluate."""
+        for_shell = self.format == "shell" and self.on_stderr and not self.quiet
+        sinks.say(f"# {line}" if for_shell else line)
+
     @property
     def sink(self) -> Sink:
         """The opened destination."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...report.model import Column, Report
@@ -59,6 +60,14 @@ def rooted(path: str | None) -> str | None:
         return None if path is None else os.path.abspath(path)
     except FileNotFoundError:  # the working directory was removed
         return path
+
+
+def say_refusal(output: Output, left: Sequence[Stat]) -> None:
+    """Tell of what was left running, as it may not be signalled."""
+    if left:
+        from ...process.terminate import refusal
+
+        output.say(f"ipcctl double-fork: {refusal(left)}")
 
 
 def write(output: Output, row: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from ...report.options import output_options
 from ...report.output import Output
 from ..arguments import Seconds
 from ..command import Command
-from .daemon import DAEMON_COLUMNS, facts_of, rooted, write
+from .daemon import DAEMON_COLUMNS, facts_of, rooted, say_refusal, write
 
 if TYPE_CHECKING:
     from ...process.daemon.launch import Launch
@@ -73,12 +73,17 @@ def command(
     said = None if err == NULL else err
     spec = DaemonSpec(argv, open_streams(out, err), how["chdir"], how["umask"], account, how["pidfile"], log=said)
     launch = Launch(spec, how["grace"])
-    message = begin(launch, how["ready"], how["timeout"], how["alive_for"])
+    try:
+        message = begin(launch, how["ready"], how["timeout"], how["alive_for"])
+    except BaseException:
+        say_refusal(output, launch.out_of_reach)
+        raise
     row = {**row_of_launch(launch), "message": message, "stdout": rooted(out), "stderr": rooted(err)}
     try:
         write(output, row)
     except OutputFailed as error:
         launch.undo()
+        say_refusal(output, launch.out_of_reach)
         raise OutputFailed(f"{error}; the daemon was ended") from None
     return EXIT_OK
 
@@ -106,7 +111,7 @@ def row_of_launch(launch: Launch) -> dict[str, Any]:
 
     now = launch.adopted
     row = facts_of(now or launch.record, now is not None)
-    row["state"] = "ended" if now is None or now.state in "ZX" else "running"
+    row["state"] = "ended" if now is None or now.has_ended else "running"
     row["argv"] = row.get("argv") or list(launch.spec.argv)
     row |= {"pid": launch.pid, "took_s": launch.took_s, "pidfile": rooted(launch.spec.pidfile)}
     if launch.wait_status is not None:

@@ -12,7 +12,7 @@ from ...report.options import output_options
 from ...report.output import Output
 from ..arguments import Seconds
 from ..command import Command
-from .daemon import DAEMON_COLUMNS, row_of_holder, write
+from .daemon import DAEMON_COLUMNS, row_of_holder, say_refusal, write
 
 COLUMNS = (
     *DAEMON_COLUMNS,
@@ -46,7 +46,8 @@ def command(output: Output, pidfile: str, grace: float) -> int:
         if holder.stat is None:
             who = f"PID {holder.pid}" if holder.pid else "it is in a PID namespace that is not seen from here"
             raise IpcctlError(f"cannot stop the daemon of {pidfile!r}: {who}; stop it as root, or from its namespace")
-        row["processes"], row["signal"] = end_session(Session(holder.stat), grace)
+        row["processes"], row["signal"], left = end_session(Session(holder.stat), grace)
+        say_refusal(output, left)
         row |= {"state": "stopped", "took_s": round(time.monotonic() - begun, 6)}
     remove(pidfile)
     write(output, row)

@@ -11,7 +11,7 @@ from ...pool.scheduler import Plan, Pool
 from ...pool.statistics import Statistics
 from ...report.model import Report, Row
 from ...report.output import Output
-from ...report.sink import STDERR, STDOUT, Sink, say, stderr
+from ...report.sink import STDERR, STDOUT, Sink, stderr
 
 if TYPE_CHECKING:
     from ...pool.joblog import JobLog
@@ -44,9 +44,9 @@ class Reporting:
             if self.pool.fatal is None or self.statistics.jobs or not self._told_in_text:
                 self.output.write(report, live=True)
         if self.pool.fatal is not None and self.pool.wakeup.asked is None:
-            say(f"{self._comment}ipcctl pool: {self.pool.fatal}")
+            self.output.say(f"ipcctl pool: {self.pool.fatal}")
         if self.pool.not_found is not None:
-            say(f"{self._comment}ipcctl pool: {self.pool.not_found}")
+            self.output.say(f"ipcctl pool: {self.pool.not_found}")
         return self.statistics.status(self.pool)
 
     @property
@@ -77,21 +77,15 @@ class Reporting:
         if self.statistics.failed > MOST_FAILED and self.output.format == "table":
             report.title = f"failed jobs, the first {MOST_FAILED} of {self.statistics.failed}"
 
-    def _tell(self, message: str) -> None:
-        """Say it, unless stderr has a report in it for a machine, which has the failed jobs itself."""
-        if self._told_in_text:
-            say(f"{self._comment}ipcctl pool: {message}")
+    def _tell(self, message: str, not_started: bool) -> None:
+        """Say it, unless stderr has a report in it for a machine, which has the failed jobs that ran itself."""
+        if self._told_in_text or not_started:
+            self.output.say(f"ipcctl pool: {message}")
 
     @property
     def _told_in_text(self) -> bool:
         output = self.output
         return not output.on_stderr or output.quiet or output.format in ("table", "shell", "timeline")
-
-    @property
-    def _comment(self) -> str:
-        """What makes a line one that no shell obeys, where the report among the lines is for a shell."""
-        output = self.output
-        return "# " if output.on_stderr and output.format == "shell" and not output.quiet else ""
 
 
 def bar() -> Progress:

@@ -73,11 +73,11 @@ class Listing:
         self.said = False  # that /proc hides some
         self.tree, self.zombies, self.limit = asked["tree"], asked["zombies"], asked["limit"]
         self.sort = sort_keys(asked["sort"], ZOMBIES if self.zombies else COLUMNS)
-        states = "Z" if self.zombies else asked["states_wanted"]
         same = ("user", "name", "threads_over", "children_of", "parents_of", "orphans")
         self.selection = Selection(
-            asked["pids"], states=states, below=self.tree, **{each: asked[each] for each in same}
-        )
+            asked["pids"], states=asked["states_wanted"], zombies=self.zombies, below=self.tree,
+            **{each: asked[each] for each in same},
+        )  # fmt: skip
         self.lister = Lister(self.wanted())
 
     def wanted(self) -> set[str]:

@@ -89,15 +89,15 @@ def threads_of(process: Stat) -> Iterator[Thread]:
             wchan = (read_list(f"{base}/wchan") or b"").decode("ascii", "replace").strip("0 \n")
             status = status_of(int(each))
             switches = sum(int(status.get(f"{kind}_ctxt_switches", 0)) for kind in ("voluntary", "nonvoluntary"))
-            yield Thread(parse_stat(raw).state, wchan, links(process.pid, read(f"{base}/syscall") or b""), switches)
+            yield Thread(parse_stat(raw).state, wchan, links(base, read(f"{base}/syscall") or b""), switches)
 
 
-def links(pid: int, syscall: bytes) -> list[str]:
-    """What the first and third argument of a system call are as descriptors (read, write, splice)."""
+def links(thread: str, syscall: bytes) -> list[str]:
+    """What the first and third argument of a thread's system call are as descriptors (read, write, splice)."""
     found = []
     for argument in syscall.split()[1:4:2]:
         try:
-            found.append(os.readlink(path_of(pid, f"fd/{int(argument, 16)}")))
+            found.append(os.readlink(f"{thread}/fd/{int(argument, 16)}"))
         except (OSError, ValueError):
             continue
     return found

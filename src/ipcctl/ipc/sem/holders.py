@@ -40,15 +40,15 @@ def since_of(id: int, pid: int) -> float | None:
     """Return since when a process holds it, in seconds since boot; None where its environment does not say so."""
     import re
 
-    from ...process.procfs import TICKS, path_of, read, stat_of
+    from ...process.procfs import TICKS, read_of_any_thread, stat_of
 
-    environment = read(path_of(pid, "environ"))
+    environment = read_of_any_thread(pid, "environ")
     if not environment or MARK not in environment:
         return None
     marks = next((each[len(MARK) :] for each in environment.split(b"\0") if each.startswith(MARK)), b"")
     found = re.search(rb"(?:^| )%d:%d:([0-9]+\.[0-9]+)(?: |$)" % (id, pid), marks)
     stat = stat_of(pid) if found else None
-    if not found or not stat or stat.state in "ZX":
+    if not found or not stat or stat.has_ended:
         return None
     since = float(found[1])
     # With the PID of one that is gone, a descendant may have inherited its mark: it is younger than that.

@@ -9,8 +9,9 @@
       └─► what the kernel says of it now
 
 The first child, which leads the session, stays until all is known: as the parent it can tell how the daemon ended, and
-until it waits for it, at the very end, the kernel keeps its record, and gives its PID to nobody else. When ipcctl ends,
-by kill -9 too, the first child goes by itself.
+until it waits for it, at the very end, the kernel keeps its record, and gives its PID to nobody else. While the daemon
+is waited for it keeps below it, as a child subreaper, all that the daemon starts, in sessions of their own as well: so
+all of that can be ended when the start fails. When ipcctl ends, by kill -9 too, the first child goes by itself.
 """
 
 from __future__ import annotations
@@ -21,14 +22,16 @@ import os
 import select
 import signal
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NoReturn
 
 from ...errors import EXIT_FALSE, EXIT_INTERNAL, EXIT_TIMED_OUT, LIMITS, BadInput, IpcctlError
-from ..procfs import Stat, require, stat_of
+from ..procfs import Stat, children_of, require, stat_of
 from ..window import Window
 from .child import EXEC, Account, DaemonSpec, become, tell
 
 if TYPE_CHECKING:
+    from ..session import Session
     from .notify_socket import NotifySocket
 
 NULL = "/dev/null"
@@ -46,7 +49,8 @@ class Launch:
     """One start of a daemon; when `start` has returned, what is known of it.
 
     `record` is the kernel's, from its second parent on: of the daemon as it fell to its adopter, or of the zombie that
-    it was by then. `wait_status` is there when it had ended. Times in seconds.
+    it was by then. `wait_status` is there when it had ended. `out_of_reach` is what was left of a start that failed, as
+    it may not be signalled. Times in seconds.
     """
 
     def __init__(self, spec: DaemonSpec, grace_s: float = 5.0) -> None:
@@ -56,6 +60,8 @@ class Launch:
         self.record: Stat | None = None
         self.wait_status: int | None = None
         self.took_s = 0.0
+        self.out_of_reach: list[Stat] = []
+        self._sessions: list[Session] = []  # that it and its descendants were in when the first child was let go
         self._begun = 0.0
         self._heard = b""
         self._first_child = 0
@@ -73,8 +79,8 @@ class Launch:
         if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # inherited; with it there would be nobody to wait for
         with Window() as window:
-            self._fork()
             try:
+                self._fork(adopts=ready is not None or alive_for_s is not None)
                 self._see_exec(window)
                 if ready is not None:
                     self._see_ready(window, ready, ready_within_s)
@@ -82,6 +88,7 @@ class Launch:
                     self._see_alive(window, alive_for_s)
                 self.took_s = round(time.monotonic() - self._begun, 6)
                 self.record = stat_of(self.pid)
+                self._sessions = sessions_below(self._first_child)  # before their IDs can be others'
                 self._let_go()
             except BaseException:
                 self.undo()
@@ -93,14 +100,14 @@ class Launch:
         now = stat_of(self.pid)
         return now if now and self.record and now.start_ticks == self.record.start_ticks else None
 
-    def _fork(self) -> None:
+    def _fork(self, adopts: bool) -> None:
         self._news, news = os.pipe()
         self._failure, failure = os.pipe()
         leash, self._leash = os.pipe()
         self._first_child = os.fork()
         if self._first_child == 0:
             os.close(self._leash)  # or the pipe would never come to its end
-            first_child(self.spec, news, failure, leash)
+            first_child(self.spec, news, failure, leash, adopts)
         for each in (news, failure, leash):
             os.close(each)
         if self._hear():
@@ -178,22 +185,31 @@ class Launch:
         os.close(self._failure)
 
     def undo(self) -> None:
-        """End the daemon and its session, and remove its pidfile."""
-        from ..session import Session, end_session
+        """End the daemon and all that it started, and remove its pidfile."""
+        from ..terminate import Descendants, end_set
         from .pidfile import remove
 
+        if self._first_child:  # which is of the daemon's process group: it is not to be killed with that
+            self.out_of_reach, _ = end_set(Descendants(of=self._first_child), self.grace_s, groups=False)
         self._let_go()
-        if self.record is not None:
-            end_session(Session(self.record), self.grace_s)
+        for each in (*self._sessions, *sessions_below(self.pid)):
+            self.out_of_reach += end_set(each, self.grace_s)[0]
         if self.spec.pidfile is not None:
             with contextlib.suppress(IpcctlError):
                 remove(self.spec.pidfile, self.pid)
 
 
-def first_child(spec: DaemonSpec, news: int, failure: int, leash: int) -> NoReturn:
-    """Lead a new session, fork the daemon, and wait until it ends or `leash` comes to its end."""
+def first_child(spec: DaemonSpec, news: int, failure: int, leash: int, adopts: bool) -> NoReturn:
+    """Lead a new session, fork the daemon, and wait until it ends or `leash` comes to its end.
+
+    `adopts`: be the adopter of what the daemon starts.
+    """
     try:
         os.setsid()
+        if adopts:
+            from ..run import adopt_orphans
+
+            adopt_orphans()
         ended = ends_of_children()
         daemon = os.fork()
         if daemon == 0:
@@ -226,11 +242,33 @@ def ends_of_children() -> int:
 
 
 def ended_with(pid: int) -> int | None:
-    """The wait status of a child, which is not waited for yet; None while it lives."""
+    """Return the wait status of a child, which is not waited for yet; None while it lives. Reaps others till then."""
     from ..wait_status import wait_status_of
 
+    while (other := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and other.si_pid != pid:
+        os.waitpid(other.si_pid, 0)
     found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     return None if found is None else wait_status_of(found)
+
+
+def sessions_below(pid: int) -> list[Session]:
+    """The sessions that the descendants of a process are in."""
+    from ..session import Session
+
+    found: dict[int, Stat] = {}
+    for each in descendants_of(pid):
+        if each.session not in found or each.pid == each.session:  # where its leader is among them, that stands for it
+            found[each.session] = each
+    return [Session(each) for each in found.values()]
+
+
+def descendants_of(pid: int) -> Iterator[Stat]:
+    """Every process below another, without a look at all others where the kernel lists the children of each."""
+    waiting = [pid]
+    while waiting:
+        below = list(filter(None, map(stat_of, children_of(waiting.pop()))))
+        yield from below
+        waiting += [each.pid for each in below]
 
 
 def open_streams(stdout: str, stderr: str) -> list[int]:

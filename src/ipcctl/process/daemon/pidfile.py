@@ -210,7 +210,7 @@ class Pidfile:
         if written_pid is None or not is_there(written_pid):
             return None
         found = self._seen(written_pid)
-        if found is None or found.state in "ZX" or not self._marked_for(found):
+        if found is None or found.has_ended or not self._marked_for(found):
             return None
         return Holder(found.pid, found)
 

@@ -19,6 +19,7 @@ from ipcctl import __version__
 from ipcctl.cli import ALL, cli
 from ipcctl.commands.concept import Concept
 from ipcctl.commands.help import FORMATS
+from ipcctl.commands.page import usages
 from ipcctl.demos import CONCEPTS
 from ipcctl.demos.harness import Demonstration
 from ipcctl.errors import MEANINGS
@@ -170,8 +171,8 @@ class Page:
     def _synopsis(self) -> str:
         command = self.context.command
         pieces = " ".join(command.collect_usage_pieces(self.context))
-        usages = command.usages(self.context) if isinstance(command, Concept) else [pieces]
-        return "\n.br\n".join(f".B {roff(self.command)}\n{roff(each)}" for each in usages)
+        found = usages(command, self.context) if isinstance(command, Concept) else [pieces]
+        return "\n.br\n".join(f".B {roff(self.command)}\n{roff(each)}" for each in found)
 
     def _subcommands(self) -> str:
         below = getattr(self.context.command, "list_commands", None)

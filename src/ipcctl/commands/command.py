@@ -5,21 +5,14 @@ What is said at length is its `manual`, which stands in its manual page alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from ..report.options import OutputOption
-
 if TYPE_CHECKING:
     from ..report.model import Column
-
-REPORT = (  # the output options, as every page of help has them
-    "-f table|json|jsonl|csv|tsv|shell|markdown|html|timeline|trace",
-    "-c COLUMN,…  --section rows|checks|events|summary  --no-header  -q  -o FILE",
-)
 
 
 class Command(click.Command):
@@ -74,8 +67,10 @@ class Command(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Its own options a line each, and those of the report in two."""
-        write_options(ctx, formatter, "Options", self.params)
-        write_report_options(formatter, self.params)
+        from . import page
+
+        page.write_options(ctx, formatter, "Options", self.params)
+        page.write_report_options(formatter, self.params)
 
 
 def is_given(ctx: click.Context, name: str) -> bool:
@@ -88,22 +83,3 @@ def label(parameter: click.Parameter) -> str:
     if isinstance(parameter, click.Option):
         return parameter.opts[-1]
     return (parameter.metavar or str(parameter.name)).strip("[].")
-
-
-def write_options(
-    ctx: click.Context, formatter: click.HelpFormatter, title: str, parameters: Iterable[click.Parameter]
-) -> None:
-    """A section of options, but for those of the report."""
-    own = [each for each in parameters if isinstance(each, click.Option) and not isinstance(each, OutputOption)]
-    records = [record for each in own if (record := each.get_help_record(ctx))]
-    if records:
-        with formatter.section(title):
-            formatter.write_dl(records)
-
-
-def write_report_options(formatter: click.HelpFormatter, parameters: Iterable[click.Parameter]) -> None:
-    """The section of the options that every report has, where there are any."""
-    if any(isinstance(each, OutputOption) for each in parameters):
-        with formatter.section("Report (ipcctl help output)"):
-            for line in REPORT:
-                formatter.write(f"{'':{formatter.current_indent}}{line}\n")

@@ -11,24 +11,27 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import no_such
-from .command import Command, label, write_options, write_report_options
-from .wording import CONCEPT
+from .command import Command, label
 
 if TYPE_CHECKING:
     from ..report.model import Column
 
 
-class Line(NamedTuple):
-    """What a command line begins with."""
+CONCEPT = "ipcctl.concept"  # where click's contexts keep that of the concept
 
-    options: Sequence[click.Parameter]  # before the first word
-    dashes: bool  # whether `--` stands before it
-    words: Sequence[str]  # from the first on
+
+class Line:  # no NamedTuple: making one costs half a millisecond, at every start
+    """What a command line begins with: options, perhaps `--`, and the words from the first on."""
+
+    def __init__(self, options: Sequence[click.Parameter], dashes: bool, words: Sequence[str]) -> None:
+        self.options = options
+        self.dashes = dashes
+        self.words = words
 
 
 class Concept(click.Group):
@@ -139,39 +142,38 @@ class Concept(click.Group):
             return Line((), True, args[1:])
         use = self.use
         if use is not None and not ctx.resilient_parsing:
-            try:
-                return self._parsed(ctx, args, use.params)
-            except click.NoSuchOption:
-                pass
+            line = self._parsed(ctx, args, use.params, leave_unknown=True)
+            if line.dashes or not line.words or line.words[0] == "-" or not line.words[0].startswith("-"):
+                return line
         return self._parsed(ctx, args, self.get_params(ctx))
 
-    def _parsed(self, ctx: click.Context, args: Sequence[str], parameters: Sequence[click.Parameter]) -> Line:
-        options = [each for each in parameters if isinstance(each, click.Option)]
+    def _parsed(
+        self, ctx: click.Context, args: Sequence[str], known: Sequence[click.Parameter], leave_unknown: bool = False
+    ) -> Line:
+        options = [each for each in known if isinstance(each, click.Option)]
         parser = click.Command(None, params=list(options)).make_parser(ctx)
-        parser.allow_interspersed_args = False
+        parser.allow_interspersed_args, parser.ignore_unknown_options = False, leave_unknown
         _, words, given = parser.parse_args(list(args))
         if any("--help" in each.opts for each in given) and not ctx.resilient_parsing:
             click.echo(ctx.get_help(), color=ctx.color)
             ctx.exit()
-        return Line(given, args[len(args) - len(words) - 1] == "--", words)
+        return Line(given, len(words) < len(args) and args[-len(words) - 1] == "--", words)
 
     def _called(self, ctx: click.Context, line: Line) -> click.Command:
         """What it does without a verb: show, or use where there are words for it."""
-        use = self.use
+        use = self.use if line.options or line.words or line.dashes else None
         if use is None:
             if line.words or line.dashes:
                 raise click.UsageError(no_such("subcommand", line.words[0] if line.words else "--", self.verbs), ctx)
             return self.show
-        shows = self.show.params if line.options or not (line.words or line.dashes) else ()
-        alone, beside = ({each.name for each in params} for params in (shows, use.params))
         if line.words or line.dashes:
             if not line.words and use is not self.show and not ctx.resilient_parsing:
                 remedy = "name one, or leave the -- out to see the concept"
                 raise click.UsageError(f"no command after --; {remedy}", ctx)
-            self._refuse(ctx, [each for each in line.options if each.name not in beside],
+            self._refuse(ctx, without(line.options, use),
                          f"goes with `{ctx.command_path}` alone, to see the concept; leave it out beside a command")
             return use
-        uses = [each for each in line.options if each.name not in alone]
+        uses = without(line.options, self.show)
         if uses and is_required(use):
             self._refuse(ctx, uses, f"goes with {words_of(use)}; name one, or leave it out to see the concept")
         return use if uses else self.show
@@ -182,25 +184,23 @@ class Concept(click.Group):
 
     # --- what its help says
 
-    def usages(self, ctx: click.Context) -> list[str]:
-        """What may stand after its name, for each depth."""
-        found = [" ".join(each.collect_usage_pieces(ctx)) for each in self.both]
-        return [*found, "VERB ..."] if self.verbs else found
-
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """A line for each depth."""
-        for i, usage in enumerate(self.usages(ctx)):
-            formatter.write_usage(ctx.command_path, usage, prefix=" " * 7 if i else "Usage: ")
+        from . import page
+
+        page.write_usage(self, ctx, formatter)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The options of each depth, the verbs, and the options of the report."""
-        titles = ("Options",) if len(self.both) == 1 else ("To show it", "With COMMAND")
-        for title, command in zip(titles, self.both, strict=True):
-            write_options(ctx, formatter, title, command.params)
-        if self.verbs:
-            with formatter.section("Verbs"):
-                formatter.write_dl(list(self.verbs.items()))
-        write_report_options(formatter, self.show.params)
+        from . import page
+
+        page.write_depths(self, ctx, formatter)
+
+
+def without(options: Sequence[click.Parameter], command: click.Command) -> list[click.Parameter]:
+    """Those of the options that a command does not have."""
+    there = {each.name for each in command.params}
+    return [each for each in options if each.name not in there]
 
 
 def is_required(command: click.Command) -> bool:

@@ -14,7 +14,6 @@ from ..report.options import output_options
 from ..report.output import Output
 from ..report.sink import say
 from .command import Command
-from .wording import in_words_of
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -81,6 +80,8 @@ def list_command(kind: str, objects: Callable[[], Registry], figures: Sequence[C
     @output_options(columns)
     def command(output: Output) -> int:
         """Show those that there are, and what is wrong where something is."""
+        from .wording import in_words_of
+
         output.open()
         rows = list(objects().rows())
         for row in rows:

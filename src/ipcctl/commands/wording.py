@@ -13,13 +13,14 @@ import re
 
 import click
 
-CONCEPT = "ipcctl.concept"  # where click's contexts keep that of the concept, whose verbs are meant
-QUOTED = re.compile(r"`([a-z_]+)( [^`]*)?`")
+from .concept import CONCEPT
+
+QUOTED = r"`([a-z_]+)( [^`]*)?`"
 
 
 def in_words_of(context: click.Context, message: str) -> str:
     """Return the message with the options and verbs of the command that is being run."""
-    return QUOTED.sub(lambda match: spelled(context, match) or match[0], message) if "`" in message else message
+    return re.sub(QUOTED, lambda match: spelled(context, match) or match[0], message)
 
 
 def tell(line: str) -> None:
@@ -38,7 +39,7 @@ def spelled(context: click.Context, match: re.Match[str]) -> str | None:
         for each in context.command.params:
             if each.name == name and isinstance(each, click.Option):
                 return max(each.opts, key=len)
-    group = context.meta.get(CONCEPT, context)
+    group = context.meta.get(CONCEPT, context)  # the verbs of the concept are meant
     if isinstance(group.command, click.Group) and name in group.command.list_commands(group):
         return f"`{group.command_path} {name}{rest}`"
     return None

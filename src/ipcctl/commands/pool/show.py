@@ -18,8 +18,8 @@ MOST_WORKERS = 64
 @click.command(cls=Command)
 @click.option("-j", "--jobs", metavar="N|N%|0", help="N workers.  [default: the processors]")
 @click.option("--tasks", type=click.IntRange(1, 10_000), default=12, show_default=True, metavar="N",
-              help="How many tasks the pool is given.")
-@click.option("--seconds", type=Seconds(), default=0.02, show_default=True, help="How long each task takes.")
+              help="Tasks.")
+@click.option("--seconds", type=Seconds(), default=0.02, show_default=True, help="The time that each takes.")
 @output_options(TASK_COLUMNS, source="pool")
 def command(output: Output, jobs: str | None, tasks: int, seconds: float) -> int:
     """Give a multiprocessing.Pool tasks, and check every statement of the concept."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..concept import Concept
-from ..wording import tell
 
 if TYPE_CHECKING:
     from ...ipc.queue.queues import Queues
@@ -20,6 +19,8 @@ def queues() -> Queues:
 
 def notice(line: str) -> None:
     """Tell what was found and put right."""
+    from ..wording import tell
+
     tell(line)
 
 

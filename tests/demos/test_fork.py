@@ -1,4 +1,4 @@
-"""`ipcctl fork`: every statement holds on this kernel, and is found not to when what it speaks of is broken."""
+"""`ipcctl fork`: its rows and events, its options, its end; what holds of every concept is a contract."""
 
 from __future__ import annotations
 
@@ -11,140 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mutants import run_alone, run_broken
+from mutations.fork import IDS
 from support import (
     IPCCTL,
-    ROOT,
     children,
     clean_environment,
     end_children,
     ipcctl,
     one_line,
-    report_of,
     runs,
     started,
     wait_until,
 )
 
-IDS = [
-    "fork.returns-twice",
-    "fork.failure-is-oserror",
-    "fork.continues-after-fork",
-    "fork.order-not-fixed",
-    "fork.inherits-memory",
-    "fork.memory-is-separate",
-    "fork.copy-on-write",
-    "fork.identity",
-    "fork.process-record",
-    "fork.states",
-    "fork.os-exit-skips-cleanup",
-    "fork.sys-exit-text",
-    "fork.systemexit-can-be-caught",
-    "fork.Process-attributes",
-    "fork.Process-join-timeout",
-    "fork.Process-own-memory",
-    "fork.Process-daemon",
-]
-SOURCE = (ROOT / "src/ipcctl/demos/fork.py").read_text("utf-8")
 TRIALS = 7
-
-# What the statement of each check speaks of, broken in one place: (id, the code, what stands there instead).
-MUTATIONS = [
-    ("returns-twice", "channel.send(returned)", "channel.send(os.getpid())"),
-    ("returns-twice", "returned = os.fork()", "returned = os.fork() and 1"),
-    ("failure-is-oserror", "(0, 0))", "resource.getrlimit(resource.RLIMIT_NPROC))"),
-    ("failure-is-oserror", "os._exit(errno_of_fork())", "errno_of_fork() and os.kill(os.getpid(), signal.SIGKILL)"),
-    (
-        "continues-after-fork",
-        '    channel.send(("after", os.getpid()))\n    if pid == 0:\n        os._exit(0)\n',
-        '    if pid == 0:\n        os._exit(0)\n    channel.send(("after", os.getpid()))\n',
-    ),
-    (
-        "continues-after-fork",
-        '    channel.send(("before", os.getpid()))\n    pid = os.fork()\n',
-        '    pid = os.fork()\n    channel.send(("before", os.getpid()))\n',
-    ),
-    ("order-not-fixed", 'b"parent " if pid else b"child "', 'b"parent "'),
-    (
-        "order-not-fixed",
-        'os._exit(0)\n    stage.record_process(pid, "child of a trial")',
-        'os._exit(1)\n    stage.record_process(pid, "child of a trial")',
-    ),
-    (
-        "inherits-memory",
-        "    made = secrets.token_hex(8)\n    pid = os.fork()\n",
-        "    pid = os.fork()\n    made = secrets.token_hex(8)\n",
-    ),
-    ("memory-is-separate", "            a = 10000\n", "            pass\n"),
-    (
-        "memory-is-separate",
-        "    a = 1\n    pid = os.fork()\n",
-        "    a = 1\n    a = 10000\n    pid = os.fork()\n",
-    ),
-    ("copy-on-write", "mmap.MAP_PRIVATE | ", "mmap.MAP_SHARED | "),
-    ("copy-on-write", "write_each_page(memory, written_kib)", "write_each_page(memory, inherited_kib)"),
-    (
-        "identity",
-        "channel.send((os.getpid(), os.getppid()))",
-        "os.fork() and (os.wait(), os._exit(0))\n            channel.send((os.getpid(), os.getppid()))",
-    ),
-    ("process-record", "write_each_page(memory, filled_kib)", "pass"),
-    (
-        "process-record",
-        "    earliest = time.clock_gettime(time.CLOCK_BOOTTIME)\n    pid = os.fork()\n",
-        "    pid = os.fork()\n    signal.sigtimedwait([], 0.1)\n"
-        "    earliest = time.clock_gettime(time.CLOCK_BOOTTIME)\n",
-    ),
-    ("states", "    os.kill(pid, signal.SIGSTOP)\n    wait_until_stopped(pid)\n", ""),
-    ("states", "    while not end_of_spin.is_open():\n        pass\n", "    end_of_spin.wait()\n"),
-    ("states", "    empty.wait()\n", "    while not empty.is_open():\n        pass\n"),
-    ("states", "    wait_until_zombie(pid)\n    see", "    stage.wait(pid)\n    see"),
-    ("os-exit-skips-cleanup", "    {leave}(7)", "    sys.exit(7)"),
-    ("os-exit-skips-cleanup", "    {leave}(7)", "    os._exit(7)"),
-    ("os-exit-skips-cleanup", 'end=" ")', 'end=" ", flush=True)'),
-    ("os-exit-skips-cleanup", "    {leave}(7)", "    {leave}(8)"),
-    ("sys-exit-text", "import sys; {call}", "import sys; sys.stderr = sys.stdout; {call}"),
-    ("sys-exit-text", "import sys; {call}", "import os; os._exit(0); {call}"),
-    ("systemexit-can-be-caught", "except SystemExit as", "except ValueError as"),
-    ("systemexit-can-be-caught", '"and went on")', '"and went on")\n    raise'),
-    ("Process-attributes", "sys.exit(a + b)", "sys.exit(a)"),
-    ("Process-attributes", "sys.exit(a + b)", "os.kill(os.getpid(), signal.SIGTERM)"),
-    ("Process-attributes", '    barrier.wait()\n    sys.exit', "    sys.exit"),
-    ("Process-join-timeout", "process.join(timeout)", "barrier.open() or process.join()"),
-    (
-        "Process-own-memory",
-        "process = Process(target=count_up, args=(channel,))",
-        "count_up(channel)\n    process = Process(target=int)",
-    ),
-    ("Process-own-memory", "    counter += 1\n", ""),
-    ("Process-daemon", "signal.pause, daemon=True", "signal.pause"),
-    ("Process-daemon", "other = Process(target=work)", "other = Process(target=work, daemon=True)"),
-]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def report() -> Any:
-    """One run, with everything in it."""
-    done = ipcctl("fork", "-f", "json", "--trials", str(TRIALS))
-    assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    return report_of(done)
-
-
-def test_every_check_is_there_and_holds(report: Any) -> None:
-    assert [(each["id"], each["status"]) for each in report["checks"]] == [(id, "held") for id in IDS]
-    assert report["ok"] is True
-    assert report["summary"] | {"wall_s": None} == {"held": 17, "failed": 0, "skipped": 0, "wall_s": None}
-
-
-def test_the_json_has_the_keys_of_every_report(report: Any) -> None:
-    assert list(report) == ["concept", "ok", "summary", "rows", "checks", "events"]
-
-
-def test_evidence_is_text_for_people(report: Any) -> None:
-    for each in report["checks"]:
-        assert each["expected"], each
-        assert each["observed"], each
-        assert not re.search(r"^[([{<]|<.* at 0x", each["expected"] + each["observed"]), each
 
 
 def test_every_process_is_accounted_for(report: Any) -> None:
@@ -194,26 +74,6 @@ def test_the_trace_has_every_process_and_its_span() -> None:
     assert spans.keys() == named.keys()
     assert list(named.values()).count("child of a trial") == 2
     assert max(spans.values(), key=lambda each: each["dur"])["name"] == "parent"
-
-
-def test_source_is_the_demonstration_itself() -> None:
-    assert ipcctl("fork", "--source").stdout == SOURCE
-
-
-@pytest.mark.parametrize(("check", "old", "new"), MUTATIONS)
-def test_a_check_fails_when_what_it_speaks_of_is_broken(check: str, old: str, new: str) -> None:
-    assert SOURCE.count(old) == 1, "the code to break is not there exactly once"
-    found = run_broken(f"fork.{check}", SOURCE.replace(old, new), trials=3)
-    assert found.startswith("failed "), found
-
-
-def test_every_check_has_a_mutation() -> None:
-    assert {f"fork.{check}" for check, _, _ in MUTATIONS} == set(IDS)
-
-
-@pytest.mark.parametrize("check", IDS)
-def test_a_check_stands_alone(check: str) -> None:
-    assert run_alone(check, SOURCE, trials=3).startswith("held "), check
 
 
 def test_buffering_and_warnings_asked_for_by_the_environment_change_nothing() -> None:

@@ -9,11 +9,9 @@ from typing import Any
 import pytest
 from support import as_nobody, ipcctl, limited, report_of, without_processes
 
-from ipcctl.cli import COMMANDS
+from ipcctl.demos import CONCEPTS
 
 pytestmark = pytest.mark.usefixtures("adopting")
-
-CONCEPTS = [name for name in COMMANDS if name != "tour"]
 
 
 def shown(concept: str) -> list[str]:

@@ -8,50 +8,13 @@ from __future__ import annotations
 import os
 import re
 import signal
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from mutants import run_alone, run_broken
-from support import IPCCTL, ROOT, end_children, ipcctl, one_line, report_of, runs, started, state_of, wait_until
-
-IDS = ["orphan.adopted", "orphan.runs-on", "orphan.adopter-reaps", "orphan.subreaper"]
-SOURCE = (ROOT / "src/ipcctl/demos/orphan.py").read_text("utf-8")
-INIT = ["orphan", "-q", "--", IPCCTL]
-
-# What the statement of each check speaks of, broken in one place: (id, the code, what stands there instead).
-MUTATIONS = [
-    ("adopted", "self.channel.send(time.monotonic())", "self.channel.send(time.monotonic()) or self.barrier.wait()"),
-    ("adopted", "self.channel.send((os.getpid(), os.getppid()))", "self.channel.send((os.getpid(), 1))"),
-    (
-        "adopted",
-        "self.channel.send((time.monotonic(), os.getppid()))",
-        "self.channel.send((time.monotonic(), os.getpid()))",
-    ),
-    ("runs-on", "self.channel.send(sum(range(1001)))", "pass"),
-    ("runs-on", "self.channel.send(sum(range(1001)))", "self.channel.send(sum(range(1000)))"),
-    (
-        "adopter-reaps",
-        "    orphan.finish()\n    state = orphan.reaped()\n    if",
-        "    state = orphan.reaped()\n    if",
-    ),
-    ("subreaper", "    set_child_subreaper()\n    orphan", "    set_child_subreaper(False)\n    orphan"),
-    ("subreaper", "with ending_child(7):\n            signal", "with ending_child(8):\n            signal"),
-]
-
-
-AN_ADOPTER_THAT_WAITS = [IPCCTL, "orphan", "-q", "--"]
-
-
-@pytest.fixture(scope="module")
-def report() -> Any:
-    """One run, with everything in it."""
-    done = ipcctl(*INIT, "orphan", "-f", "json")
-    assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    return report_of(done)
-
-
-def test_every_check_is_there_and_holds(report: Any) -> None:
-    assert [(each["id"], each["status"]) for each in report["checks"]] == [(id, "held") for id in IDS]
+from mutants import subject_of
+from mutations.orphan import IDS, INIT
+from support import end_children, ipcctl, one_line, report_of, runs, started, state_of, wait_until
 
 
 def test_rows_have_before_and_after_and_who_reaped(report: Any) -> None:
@@ -97,30 +60,9 @@ def test_an_adopter_that_does_not_wait_is_named() -> None:
 def test_an_init_that_does_not_wait_fails_its_check() -> None:
     looks = "seen = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT); channel.send((seen.si_pid, 0))"
     waits = "channel.send(os.wait())"
-    assert SOURCE.count(waits) == 1
-    found = run_broken("orphan.adopter-reaps", SOURCE.replace(waits, looks))
+    found = replace(subject_of("orphan"), wrapper=()).run_broken("adopter-reaps", waits, looks)
     assert found.startswith("failed under an init: record Z "), found
     end_children()
-
-
-def test_source_is_the_demonstration_itself() -> None:
-    assert ipcctl("orphan", "--source").stdout == SOURCE
-
-
-@pytest.mark.parametrize(("check", "old", "new"), MUTATIONS)
-def test_a_check_fails_when_what_it_speaks_of_is_broken(check: str, old: str, new: str) -> None:
-    assert SOURCE.count(old) == 1, "the code to break is not there exactly once"
-    found = run_broken(f"orphan.{check}", SOURCE.replace(old, new), AN_ADOPTER_THAT_WAITS)
-    assert found.startswith("failed "), found
-
-
-def test_every_check_has_a_mutation() -> None:
-    assert {f"orphan.{check}" for check, _, _ in MUTATIONS} == set(IDS)
-
-
-@pytest.mark.parametrize("check", IDS)
-def test_a_check_stands_alone(check: str) -> None:
-    assert run_alone(check, SOURCE, AN_ADOPTER_THAT_WAITS).startswith("held "), check
 
 
 EXIT_OK = r"ipcctl orphan: process (\d+) was left by (\d+), and adopted by (\d+) \((.*)\); held for .*\n"

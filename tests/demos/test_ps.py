@@ -4,26 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 
-import pytest
-from mutants import run_alone, run_broken
 from support import as_nobody, ipcctl, report_of
 
-from ipcctl.demos import ps
 from ipcctl.demos.ps import most_at_once, walk_up
 from ipcctl.process.procfs import Stat, stat_of
 
-SOURCE = Path(ps.__file__).read_text("utf-8")
-IDS = ["ps.tree", "ps.states", "ps.parallel-concurrent"]
 LETTERS = ["D", "S", "T", "R", "Z", "+", "<", "N", "l", "s"]
-
-
-def test_every_check_holds() -> None:
-    done = ipcctl("ps", "states", "-f", "json")
-    report = report_of(done)
-    assert [(check["id"], check["status"]) for check in report["checks"]] == [(each, "held") for each in IDS]
-    assert (done.returncode, report["ok"], report["summary"]["held"]) == (0, True, 3)
 
 
 def test_a_row_for_each_state_and_mark() -> None:
@@ -63,48 +50,6 @@ def test_events_and_formats() -> None:
     assert len({event["pid"] for event in report["events"] if event["role"] == "spinner"}) >= 3
     assert "spinner" in ipcctl("ps", "states", "-f", "timeline").stdout
     assert json.loads(ipcctl("ps", "states", "-f", "trace").stdout)["traceEvents"]
-
-
-def test_the_source_is_printed() -> None:
-    assert ipcctl("ps", "states", "--source").stdout == SOURCE
-
-
-# ---- the thing broken: one line of the demonstration is another, and the check sees it
-
-BROKEN = [
-    ("ps.tree", "if len(line) == generations:\n", "if len(line) < 3: os._exit(0)\n            else:\n"),
-    ("ps.tree", "setdefault(each, []).append(parent)", "setdefault(each, []).extend([parent, 1])"),
-    ("ps.tree", "(parent := stats[path[-1]].ppid) in stats", "(parent := stats[path[-1]].pgrp) in stats"),
-    ("ps.states", "        os.posix_spawn(", "        os.open(fifo, os.O_RDONLY)\n        os.posix_spawn("),
-    ("ps.states", "        opening = (os.POS", "        signal.pause()\n        opening = (os.POS"),
-    ("ps.states", "pid, signal.SIGSTOP)\n    os.waitid", "pid, signal.SIGCONT)\n    0 and os.waitid"),
-    ("ps.states", "    return child(spin)", "    return sleeping(kept)"),
-    ("ps.states", "    pid = child(lambda ready: ready())\n    wait_until_zombie(pid)", "    pid = child(idle)"),
-    ("ps.states", "pid, terminal = os.forkpty()",
-     "terminal, tty = os.openpty(); pid = os.fork() or os.dup2(tty, 1) - 1"),
-    ("ps.states", "os.setpriority(os.PRIO_PROCESS, pid, -5)", "pass"),
-    ("ps.states", "os.setpriority(os.PRIO_PROCESS, pid, lowered)", "pass"),
-    ("ps.states", "threading.Thread(target=threading.Event().wait, daemon=True).start()", "pass"),
-    ("ps.states", "        os.setsid()\n", "        os.setpgid(0, 0)\n"),
-    ("ps.states", "    shown = marked_state(stat, locked=False)", "    shown = stat.state"),
-    ("ps.parallel-concurrent", "        if after == before:", "        if True:"),
-    ("ps.parallel-concurrent", "    while not flag[0]:", "    while signal.pause():"),
-    ("ps.parallel-concurrent", "    while any(times_switched_out(pid)", "    while 0 and any(times_switched_out(pid)"),
-    ("ps.parallel-concurrent", "for _ in range(2 * processors + 1)]", "for _ in range(processors)]"),
-]
-@pytest.mark.parametrize(("id", "line", "broken"), BROKEN, ids=range(len(BROKEN)))
-def test_a_broken_thing_fails_its_check(id: str, line: str, broken: str) -> None:
-    assert SOURCE.count(line) == 1, "the line to be broken is not there, or not alone"
-    if "lowered" in line and os.getpriority(os.PRIO_PROCESS, 0) > 0:
-        pytest.skip("all has a low priority here")
-    found = run_broken(id, SOURCE.replace(line, broken))
-    assert found.startswith("failed "), found
-
-
-@pytest.mark.parametrize("id", IDS)
-def test_a_copy_that_is_not_broken_holds(id: str) -> None:
-    found = run_alone(id, SOURCE)
-    assert found.startswith("held "), found
 
 
 # ---- what the evidence is made with

@@ -1,4 +1,4 @@
-"""`ipcctl zombie`: every statement holds on this kernel, and is found not to when what it speaks of is broken."""
+"""`ipcctl zombie`: its rows and events, its options, its end; what holds of every concept is a contract."""
 
 from __future__ import annotations
 
@@ -7,73 +7,10 @@ import signal
 from typing import Any
 
 import pytest
-from mutants import run_alone, run_broken
-from support import ROOT, children, ipcctl, one_line, report_of, started, state_of
+from mutations.zombie import IDS
+from support import children, ipcctl, one_line, report_of, started, state_of
 
-IDS = [
-    "zombie.seen",
-    "zombie.keeps-record-only",
-    "zombie.cannot-be-killed",
-    "zombie.wait-reaps",
-    "zombie.avoid-wait",
-    "zombie.avoid-waitpid-handler",
-    "zombie.avoid-double-fork",
-    "zombie.avoid-sigchld-ignored",
-    "zombie.unreaped-accumulate",
-    "zombie.parent-exit-clears",
-]
-SOURCE = (ROOT / "src/ipcctl/demos/zombie.py").read_text("utf-8")
 COUNT = 4
-
-# What the statement of each check speaks of, broken in one place: (id, the code, what stands there instead).
-MUTATIONS = [
-    (
-        "seen",
-        "    state = state_of(pid)\n    stage.wait(pid)\n    return Evidence(\"state Z\"",
-        "    stage.wait(pid)\n    state = state_of(pid)\n    return Evidence(\"state Z\"",
-    ),
-    (
-        "keeps-record-only",
-        "    barrier.open()\n    exit_status = decode(wait_until_zombie(pid))[0]\n",
-        "    exit_status = 7\n",
-    ),
-    ("keeps-record-only", "with ending_child(7):", "with ending_child(8):"),
-    (
-        "cannot-be-killed",
-        '        os._exit(3)\n    stage.record_process(pid, "child")\n    wait_until_zombie(pid)\n',
-        '        signal.pause()\n    stage.record_process(pid, "child")\n',
-    ),
-    ("wait-reaps", "channel.send(os.wait())", "channel.send(os.waitpid(pid, os.WNOHANG))"),
-    ("wait-reaps", "with ending_child(5):", "with ending_child(6):"),
-    ("avoid-wait", "os.wait() for _ in range(family.count)", "os.wait() for _ in range(family.count - 1)"),
-    ("avoid-waitpid-handler", "while (ended := os.waitpid(-1, os.WNOHANG))[0]:", "if (ended := os.wait())[0]:"),
-    ("avoid-waitpid-handler", "    signal.signal(signal.SIGCHLD, collect)\n", ""),
-    (
-        "avoid-double-fork",
-        "            if os.fork() == 0:\n                family.child(number)\n            os._exit(0)\n"
-        "        began = time.monotonic()\n        os.waitpid(first, 0)\n",
-        "            family.child(number)\n        began = time.monotonic()\n",
-    ),
-    ("avoid-sigchld-ignored", "    signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n", ""),
-    ("unreaped-accumulate", "    family.have_children()\n    family.send([])", "    family.have_children()\n"
-     "    family.send([os.wait()])"),
-    ("parent-exit-clears", "    family.have_children()\n    family.send([])", "    family.have_children()\n"
-     "    family.send([os.wait()])"),
-    ("parent-exit-clears", "    family.ended()\n    adopters", "    adopters"),
-]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def report() -> Any:
-    """One run, with everything in it."""
-    done = ipcctl("zombie", "-f", "json", "-n", str(COUNT))
-    assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    return report_of(done)
-
-
-def test_every_check_is_there_and_holds(report: Any) -> None:
-    assert [(each["id"], each["status"]) for each in report["checks"]] == [(id, "held") for id in IDS]
-    assert report["summary"] | {"wall_s": None} == {"held": 10, "failed": 0, "skipped": 0, "wall_s": None}
 
 
 def test_the_strategies_side_by_side(report: Any) -> None:
@@ -106,26 +43,6 @@ def test_one_strategy_alone() -> None:
 def test_many_children() -> None:
     found = report_of(ipcctl("zombie", "-f", "json", "--avoid", "none", "-n", "100"))
     assert [(row["children"], row["zombies_at_peak"]) for row in found["rows"]] == [(100, 100)]
-
-
-def test_source_is_the_demonstration_itself() -> None:
-    assert ipcctl("zombie", "--source").stdout == SOURCE
-
-
-@pytest.mark.parametrize(("check", "old", "new"), MUTATIONS)
-def test_a_check_fails_when_what_it_speaks_of_is_broken(check: str, old: str, new: str) -> None:
-    assert SOURCE.count(old) == 1, "the code to break is not there exactly once"
-    found = run_broken(f"zombie.{check}", SOURCE.replace(old, new), count=3)
-    assert found.startswith("failed "), found
-
-
-def test_every_check_has_a_mutation() -> None:
-    assert {f"zombie.{check}" for check, _, _ in MUTATIONS} == set(IDS)
-
-
-@pytest.mark.parametrize("check", IDS)
-def test_a_check_stands_alone(check: str) -> None:
-    assert run_alone(check, SOURCE, count=3).startswith("held "), check
 
 
 def held_pids(channel: str) -> tuple[int, list[int]]:

@@ -94,6 +94,11 @@ class Tasks:
         """What all of them gave, in the order of submission."""
         return [self.get(number) for number in range(len(self.results))]
 
+    def under_way(self, moment: float) -> int:
+        """Return how many had begun at a moment (s, monotonic) and were not yet done."""
+        spans = [result.get(deadline.LIMIT_S)[1:3] for result in self.results]
+        return sum(started <= moment <= ended for started, ended in spans)
+
     def workers(self) -> set[int]:
         """Who did them."""
         return {row["worker_pid"] for row in self.rows}
@@ -205,16 +210,17 @@ def runs_in_parallel(stage: Stage) -> Evidence:
     with a_pool(stage, workers) as tasks:
         for number in range(1, 2 * workers + 1):
             tasks.submit(number, channel=channel.writing, barrier=barrier.reading)
-        most = begun_at_once(channel, tasks)
+        moment = all_begun(channel, tasks)
         for _ in tasks.results:
             barrier.open()
         tasks.get_all()
+        under_way = tasks.under_way(moment)
     seen = "{} under way at once, by {} workers"
-    return Evidence(seen.format(workers, workers), seen.format(most, len(tasks.pids)))
+    return Evidence(seen.format(workers, workers), seen.format(under_way, len(tasks.pids)))
 
 
-def begun_at_once(channel: Channel, tasks: Tasks) -> int:
-    """How many tasks have begun when every worker is asleep: at the gate, or with nothing to do."""
+def all_begun(channel: Channel, tasks: Tasks) -> float:
+    """Return a moment (s, monotonic) at which all tasks that can begin have: each worker is at the gate, or idle."""
     begun = 0
     while True:
         for pid in tasks.pids:
@@ -225,7 +231,7 @@ def begun_at_once(channel: Channel, tasks: Tasks) -> int:
             new += 1
             begun += 1
         if not new:
-            return begun
+            return time.monotonic()
 
 
 @demonstration.check(

@@ -121,8 +121,8 @@ def request_handle(stage: Stage) -> Evidence:
     ended = told.recv()
     stage.join(handler)
     return Evidence(
-        f"{[a + b for a, b in pairs]}; handler: Empty after its timeout, exit status 0",
-        f"{sums}; handler: {ended}, exit status {handler.exitcode}",
+        f"sums {', '.join(str(a + b) for a, b in pairs)}; handler: Empty after its timeout, exit status 0",
+        f"sums {', '.join(map(str, sums))}; handler: {ended}, exit status {handler.exitcode}",
     )
 
 

@@ -18,6 +18,11 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 class OutputOption(click.Option):
     """An option that says how and where a report is written."""
 
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """Return the option's name, and the variable that may have given its value: click has that since 8.2."""
+        hint = super().get_error_hint(ctx)
+        return hint if not self.envvar or f"{self.envvar}" in hint else f"{hint} (env var: '{self.envvar}')"
+
 
 def output_options(
     columns: Columns | Mapping[str, Columns],

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from retry_failed import pytest_collectreport, pytest_runtest_logreport, pytest_sessionfinish  # noqa: F401  (hooks)
 from support import become_subreaper, descriptors, end_children, end_semaphores, see_orphans_end
 
 

@@ -156,6 +156,49 @@ def test_a_command_that_takes_longer_than_its_lease_is_ended_with_its_tree(queue
     end_children()  # a killed worker's commands go on
 
 
+def test_the_next_attempt_begins_when_nothing_of_the_last_is_left(queue: Queue, env: dict[str, str]) -> None:
+    """What forked twice, left the session and ignores TERM is ended as well."""
+    queue("put", "q", "slow")
+    script = "for pid in $(cat $LOG 2>/dev/null); do kill -0 $pid 2>/dev/null && echo $pid >> $LOG.alive; done; "
+    script += "(setsid sh -c 'trap \"\" TERM; echo $$ >> $LOG; exec sleep 1000' > /dev/null 2>&1 &); sleep 1000 # {}"
+    done = queue("work", "q", "--lease", "300ms", "--grace", "50ms", "--retries", "2", "--until-empty", "--",
+                 "sh", "-c", script)  # fmt: skip
+    assert (done.returncode, figures(queue)) == (1, (0, 0, 1, 0))
+    assert 1 <= len(log(env)) <= 3  # on a busy machine the time may be up before one has begun
+    assert not Path(env["LOG"] + ".alive").exists()
+    assert not any(map(runs, map(int, log(env))))
+
+
+def test_a_time_out_ends_nothing_that_another_message_started(queue: Queue, env: dict[str, str]) -> None:
+    """Neither a command that runs beside it, nor what one has left that ended by itself."""
+    queue("put", "q", "left", "slow")
+    script = "case {} in left) setsid sleep 1000 > /dev/null 2>&1 & echo $! >> $LOG;; slow) sleep 1000;; esac"
+    args = ["-j", "2", "--lease", "500ms", "--grace", "50ms", "--retries", "0", "--until-empty"]
+    done = queue("work", "q", *args, "--", "sh", "-c", script)
+    assert one_line(done.stderr).endswith("took longer than 0.5 s")
+    (pid,) = map(int, log(env))
+    assert runs(pid)
+    end_children()  # what it left
+
+
+@pytest.mark.parametrize("ends", ["exit 3", "kill -TERM $$", "kill -KILL $$"])
+def test_how_a_command_with_a_lease_ended_is_told(queue: Queue, ends: str) -> None:
+    queue("put", "q", "m")
+    args = ["--until-empty", "--retries", "0", "--", "sh", "-c", f": {{}}; {ends}"]
+    without = queue("work", "q", *args)
+    queue("revive", "q")
+    done = queue("work", "q", "--lease", "100", *args)
+    why = [each.stderr.rpartition(": ")[2] for each in (without, done)]
+    assert why[0] == why[1] != ""
+
+
+def test_a_command_with_a_lease_that_is_not_there(queue: Queue) -> None:
+    queue("put", "q", "1")
+    done = queue("work", "q", "--lease", "100", "--until-empty", "--", "nosuchcommand", "{}")
+    assert (done.returncode, "not found on PATH" in one_line(done.stderr)) == (127, True)
+    assert figures(queue) == (1, 0, 0, 0)
+
+
 def test_the_message_of_a_stopped_worker_is_anothers_when_its_lease_is_over(queue: Queue, env: dict[str, str]) -> None:
     queue("put", "q", "m")
     script = "echo $$ >> $LOG; sleep 1000; : {}"

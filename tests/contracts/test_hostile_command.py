@@ -16,7 +16,7 @@ import pytest
 from supervisors import HOSTILE, SUPERVISORS, among_others, environment, said, timeout, watched
 from support import limited, one_line, wait_until
 
-WITH_TIMEOUT = [name for name, each in SUPERVISORS.items() if each.timeout_option and name != "queue work"]
+WITH_TIMEOUT = [name for name, each in SUPERVISORS.items() if each.timeout_option]
 MANY = [name for name, each in SUPERVISORS.items() if each.many]
 GRACE = ("--grace", "100ms")
 # An error of our own, at whatever ipcctl does first once the file is there.

@@ -58,7 +58,7 @@ def summary(job: Any) -> dict[str, Any]:
         "exit_code": one.exit_code if len(records) == 1 else None,
         "signal": one.signal if len(records) == 1 else None,
         "wall_s": job.wall_s,
-        "user_s": round(sum(each.user_s for each in known), 6),
-        "system_s": round(sum(each.system_s for each in known), 6),
+        "user_s": round(sum(each.user_s or 0 for each in known), 6),
+        "system_s": round(sum(each.system_s or 0 for each in known), 6),
         "max_rss_kib": max(peaks, default=None),
     }

@@ -16,13 +16,20 @@ import time
 from collections.abc import Callable, Sequence
 
 from ...errors import EXIT_FALSE, EXIT_OK
-from ...process.procfs import require, stat_of
+from ...process.procfs import require
 from ...process.run import adopt_orphans, memory_file
 from ...process.signals import Signals
 from ...process.spawn import LONGEST_ARGUMENT, spawn
-from ...process.terminate import end_descendants, send
-from ...process.tree import all_below, children_of_ours, not_found, others_are_left
-from ...process.unseen import unseen
+from ...process.terminate import (
+    SCAN_EVERY_S,
+    Descendants,
+    end_descendants,
+    kill,
+    out_of_reach,
+    refusal,
+    signal_all,
+)
+from ...process.tree import children_of_ours, not_found, others_are_left
 from ...process.wait_status import decode
 from ...process.window import Window
 from .blocking import Wait, wait_for_change
@@ -141,10 +148,17 @@ class Worker:
                 os.lseek(stdin, 0, os.SEEK_SET)
             environment = {**os.environ, "IPCCTL_QUEUE": self.queue.name, "IPCCTL_MESSAGE_ID": str(message.id),
                            "IPCCTL_ATTEMPT": str(message.attempts)}  # fmt: skip
-            pid = spawn(argv, redirect={0: stdin}, environment=environment)
+            pid = self._spawn(argv, {0: stdin}, environment)
         finally:
             os.close(stdin)
         self._jobs[pid] = Delivery(pid, taken, None if self.lease_s is None else time.monotonic() + self.lease_s)
+
+    def _spawn(self, argv: Sequence[str], redirect: dict[int, int], environment: dict[str, str]) -> int:
+        if self.lease_s is None:
+            return spawn(argv, redirect=redirect, environment=environment)
+        from ...process.guard import spawn_guarded
+
+        return spawn_guarded(argv, redirect, environment)
 
     def _reap(self) -> list[tuple[Delivery, int]]:
         """Collect the children that have ended, adopted ones too: the jobs among them with their wait statuses."""
@@ -179,15 +193,27 @@ class Worker:
             self.tell(f"message {message.id} is a dead letter after {message.attempts} attempts: {why}")
 
     def _end_late(self) -> None:
-        """End the trees of those that have had their time: TERM, and after the grace period KILL."""
-        now = time.monotonic()
+        """End the trees of those that have had their time: TERM, and after the grace period KILL until none is left.
+
+        A tree is all that is below the command's guard, which ends when none is left.
+        """
         for job in self._jobs.values():
-            if job.late_at is not None and job.late_at <= now:
-                number = signal.SIGKILL if job.is_late else signal.SIGTERM
-                for each in filter(None, (stat_of(job.pid) or unseen(job.pid, os.getpid()), *all_below(job.pid))):
-                    send(each, number)
-                job.late_at = now + self.grace_s
+            if job.late_at is None or job.late_at > time.monotonic():
+                continue
+            tree = Descendants(of=job.pid)
+            if not job.is_late:
+                from ...process.guard import KEEP_ALL
+
                 job.is_late = True
+                os.kill(job.pid, KEEP_ALL)
+                signal_all(tree, signal.SIGTERM, wake=True)
+                job.late_at = time.monotonic() + self.grace_s
+            else:
+                kill(tree)
+                job.late_at = time.monotonic() + SCAN_EVERY_S
+            if left := out_of_reach(tree):
+                self.tell(refusal(left))
+                os.kill(job.pid, signal.SIGKILL)  # which leaves them to us
 
     def _end_all(self) -> None:
         """End every command; what was not done waits again."""
@@ -199,7 +225,9 @@ class Worker:
 
         unfinished = [*self._taken, *(each.taken for each in self._jobs.values())]
         with Signals() as signals:
-            end_descendants(signals, reap, self.grace_s, inherited=self._inherited, started=self._jobs.keys())
+            refused = end_descendants(signals, reap, self.grace_s, inherited=self._inherited, started=self._jobs.keys())
+        if refused:
+            self.tell(refusal(refused))
         if (left := not_found()) is not None:
             self.tell(left)
         well = [job.taken for job, wait_status in ended if wait_status == 0]

@@ -49,8 +49,8 @@ def command(
     if limit == 0:
         raise BadInput("a rate of 0 lets nothing pass; give --limit more, such as 1M")
     from ...ipc.pipe.meter import Meter
-    from ...ipc.pipe.progress import MeterLine
     from ...report.live import Live, wanted
+    from .progress import MeterLine
 
     output.open(beside_command=True)
     meter, live = Meter(size, limit, name), Live()

@@ -55,7 +55,7 @@ def command(
     job = Pipeline(stages, timeout, grace, strict)
     live = Live()
     if wanted(progress):
-        from ...ipc.pipe.progress import Progress
+        from .progress import Progress
 
         job.progress = Progress(live.show)
     try:

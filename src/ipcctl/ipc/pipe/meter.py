@@ -10,14 +10,11 @@ import os
 import signal
 import stat
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ...errors import EXIT_OK, EXIT_SIGNALLED
 from ...process.signals import ENDING
-from .relay import AT_ONCE, PIPE_BYTES, READER_GONE, Link, Relay, set_capacity
-
-if TYPE_CHECKING:
-    from .progress import MeterLine
+from .relay import AT_ONCE, PIPE_BYTES, READER_GONE, Link, Periodic, Relay, set_capacity
 
 CREDIT_S = 0.1  # so much of a pause is made up for: in any 5 s the rate is held within 2 %
 PACES_PER_S = 50  # a limited rate is moved in so many pieces a second
@@ -55,6 +52,13 @@ class PacedLink(Link):
         return min(int(due), AT_ONCE)
 
 
+class MeterDisplay(Periodic, Protocol):
+    """Shows how far a meter is."""
+
+    def follow(self, meter: Meter) -> None:
+        """Note that the meter is about to begin."""
+
+
 class Meter:
     """Passes stdin on to stdout. limit: bytes a second; size_bytes: what is expected, None for unknown."""
 
@@ -66,7 +70,7 @@ class Meter:
         self.began = time.monotonic()
         self.wall_s = 0.0
 
-    def run(self, display: MeterLine | None) -> None:
+    def run(self, display: MeterDisplay | None) -> None:
         """Pass on until the end, or a signal asks to end. Raises InputFailed, SinkFailed."""
         relay = Relay(stop_waiting, ours=False, wanted=ENDING)
         for each in (0, 1):

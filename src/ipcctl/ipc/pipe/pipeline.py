@@ -9,22 +9,28 @@ import os
 import signal
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ...errors import EXIT_OK, EXIT_SIGNALLED, EXIT_TIMED_OUT
 from ...process.result import RunResult
 from ...process.run import Run
 from ...process.signals import Signals
-from .relay import INPUT_ENDED, PIPE_BYTES, READER_GONE, Link, Relay, set_capacity, waiting_bytes
+from .relay import INPUT_ENDED, PIPE_BYTES, READER_GONE, Link, Periodic, Relay, set_capacity, waiting_bytes
 from .stage_times import Sampler, StageTimes, bottleneck
 
 if TYPE_CHECKING:
     from resource import struct_rusage
 
-    from .progress import Progress
 
 BY_SIGPIPE = EXIT_SIGNALLED + int(signal.SIGPIPE)
 ALL_PIPES_BYTES = 1 << 25  # half of what an unprivileged user's pipes may hold before new ones hold next to nothing
+
+
+class StageDisplay(Periodic, Protocol):
+    """Shows the stages while they run."""
+
+    def begin(self, pipeline: Pipeline) -> None:
+        """Note that the stages are about to start."""
 
 
 class Pipeline(Run):
@@ -41,7 +47,7 @@ class Pipeline(Run):
         self.strict = strict
         self.stages: list[StageTimes] = []
         self.bottleneck: int | None = None
-        self.progress: Progress | None = None
+        self.progress: StageDisplay | None = None
         self._relay = Relay(self._count)
         self._links: list[Link] = []
         self._offsets: tuple[int | None, int | None] = (None, None)

@@ -21,7 +21,7 @@ import struct
 import termios
 import time
 from collections.abc import Callable, Iterable
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from ... import waiting
 from ...errors import IpcctlError
@@ -203,10 +203,10 @@ def capacity(pipe: int) -> int:
     return fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ)  # type: ignore[attr-defined,no-any-return,unused-ignore]
 
 
-class Periodic:
+class Periodic(Protocol):
     """Something to be done at a moment, which it names: `due`, by time.monotonic."""
 
-    due = 0.0
+    due: float
 
     def look(self, now: float) -> None:
         """Do it, and set `due`."""

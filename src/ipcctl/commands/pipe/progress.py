@@ -7,18 +7,17 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ...report.values import duration, size
-from .relay import Periodic
 
 if TYPE_CHECKING:
-    from .meter import Meter
-    from .pipeline import Pipeline
+    from ...ipc.pipe.meter import Meter
+    from ...ipc.pipe.pipeline import Pipeline
 
 Show = Callable[[Sequence[str]], None]
 BAR = 20  # characters
 EVERY_S = 0.5
 
 
-class Progress(Periodic):
+class Progress:
     """A line each stage: what it has sent (the last one: received), the rate since the last line, what it does."""
 
     def __init__(self, show: Show, every_s: float = EVERY_S) -> None:

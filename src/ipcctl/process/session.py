@@ -7,7 +7,6 @@ from collections.abc import Collection
 
 from ..errors import IpcctlError
 from .procfs import Stat, all_stats, stat_of
-from .terminate import alive, end_set, may_signal
 
 
 class Session:
@@ -46,6 +45,8 @@ def end_session(session: Session, grace_s: float) -> tuple[int, str, list[Stat]]
     Returns how many there were, the last signal that it took, and those that run on, as they may not be signalled.
     Raises IpcctlError where the daemon itself is such a one, before any is signalled, or something outlives SIGKILL.
     """
+    from .terminate import alive, end_set, may_signal
+
     if not may_signal(session.daemon):
         who = f"PID {session.daemon.pid} ({session.daemon.name})"
         raise IpcctlError(f"may not signal {who}; do it as its user, or as root")

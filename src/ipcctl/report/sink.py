@@ -7,7 +7,6 @@ import os
 import sys
 
 from ..errors import BadInput, OutputFailed, ReaderGone
-from ..waiting import open_file, write_all
 from .terminal import visible_line
 
 STDOUT, STDERR = 1, 2
@@ -30,6 +29,8 @@ class Sink:
     @classmethod
     def to_file(cls, path: str) -> Sink:
         """Open `path` for writing, emptied. Raises BadInput when it cannot be opened."""
+        from ..waiting import open_file
+
         try:
             return cls(open_file(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), path)
         except (OSError, ValueError) as error:
@@ -64,6 +65,8 @@ class Sink:
 
         Raises Interrupted where others hold it up, and a signal asks to end.
         """
+        from ..waiting import write_all  # not at the start: `ipcctl --version` writes nothing here
+
         try:
             data = bytes(self._buffer)
             self._buffer.clear()
@@ -88,6 +91,8 @@ def stderr() -> Sink:
 
 def say(line: str) -> None:
     """Print one line on stderr, for a person; where stderr cannot be written there is nobody left to tell."""
+    from ..waiting import write_all
+
     try:
         write_all(STDERR, (visible_line(line) + "\n").encode("utf-8", "surrogateescape"))
     except OSError:

@@ -16,6 +16,8 @@ MUTATIONS = [
     for subject in SUBJECTS
     for number, (check, *changes) in enumerate(subject.mutations)
 ]
+# A mutation that fails by one of these shows nothing of the check.
+MISTAKES = re.compile(r"failed (NameError|UnboundLocalError|ImportError|ModuleNotFoundError|IndentationError)")
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +74,4 @@ def test_a_check_fails_when_its_subject_is_broken(subject: Subject, check: str, 
         pytest.skip(subject.not_here[changes[0]])
     found = subject.run_broken(check, *changes)
     assert found.startswith("failed "), found
+    assert not MISTAKES.match(found), f"the mutation is no program: {found}"

@@ -17,7 +17,7 @@ MUTATIONS = [
     ("workers-are-reused", "(signal.SIG_SETMASK, before)) as", "(signal.SIG_SETMASK, before), 1) as"),
     ("runs-in-parallel", "with a_pool(stage, workers) as tasks:\n        for number in range(1, 2 * workers + 1)",
      "with a_pool(stage, workers + 1) as tasks:\n        for number in range(1, 2 * workers + 1)"),
-    ("runs-in-parallel", "barrier=barrier.reading)\n        moment", "barrier=None)\n        most"),
+    ("runs-in-parallel", "barrier=barrier.reading)\n        moment", "barrier=None)\n        moment"),
     ("order", "values = [tasks.get(0), second_value]", "values = [second_value, tasks.get(0)]"),
     ("order", "tasks.submit(3, barrier=barrier.reading)", "tasks.submit(3)\n        first.wait()"),
     ("close-refuses", "        tasks.pool.close()\n        refused", "        refused"),

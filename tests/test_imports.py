@@ -76,8 +76,8 @@ ALLOWED = {
     "pipe": f"{SHOW} commands.pipe commands.pipe.show demos.pipe multiprocessing",
     "pipe true true": f"{RELAY} commands.pipe commands.pipe.run ipc.pipe.pipeline ipc.pipe.stage_times report.live",
     "pipe duplex true true": f"{RELAY} commands.pipe commands.pipe.duplex commands.wording ipc.pipe.duplex",
-    "pipe meter": f"{LINE} {TABLE} commands.pipe commands.pipe.meter ipc ipc.pipe ipc.pipe.meter ipc.pipe.progress "
-                  "ipc.pipe.relay process process.polled process.signals report.live",
+    "pipe meter": f"{LINE} {TABLE} commands.pipe commands.pipe.meter commands.pipe.progress ipc ipc.pipe "
+                  "ipc.pipe.meter ipc.pipe.relay process process.polled process.signals report.live",
     "pipe cost --sizes 64": f"{COST} commands.pipe commands.pipe.cost ipc ipc.pipe ipc.pipe.cost",
     "queue": f"{SHOW} commands.queue commands.queue.show demos.queue multiprocessing",
     "queue put q x": f"{QUEUE} commands.queue.put ipc.queue.blocking process.signals process.window",

@@ -1,4 +1,4 @@
-"""`ipcctl shm` between shells: values by name, each step whole; waiting without work; faults told in one line."""
+"""`ipcctl shm` between shells: values by name, each operation atomic; waiting without work; faults told in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values in shared memory: each step whole, whoever is killed meanwhile; nothing wraps; what is corrupted is said."""
+"""Values in shared memory: each operation atomic, whoever is killed; nothing wraps; what is corrupted is said."""
 
 from __future__ import annotations
 

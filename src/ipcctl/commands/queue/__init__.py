@@ -30,12 +30,11 @@ command = Concept(
 
     Alone, it runs producers and consumers for real and checks every statement of the concept.
 
-    With a subcommand it works on a queue that shells share by its name: messages are bytes, up to 64 MiB each, and are
-    there until somebody gets them. A message that `put` has acknowledged, by its status 0, outlasts the death of every
-    process; in a queue made with --durable, a power cut too. It is given out in the order in which it came in, and is
-    gone only when who got it is done with it: `get` when the message was printed, `work` when its command has ended
-    with 0. Who is killed before gives back at once what it took, so a message may be seen twice then, and never not
-    at all.
+    With a verb it works on a queue that shells share by its name: messages are bytes, up to 64 MiB each, first in,
+    first out. A message that `put` has accepted, by its status 0, survives the death of every process; in a queue made
+    with --durable, a power cut too. Delivery is at least once: a message is deleted when it is acknowledged, by `get`
+    when it was printed, by `work` when its command has ended with 0; that of a consumer that is killed before is
+    requeued at once.
     """,
     verbs={
         "put": "Put messages into a queue.",
@@ -44,7 +43,7 @@ command = Concept(
         "work": "Run a command for each message.",
         "stat": "Show a queue's figures.",
         "close": "Refuse puts from now on.",
-        "revive": "Let messages that were set aside wait again.",
+        "revive": "Requeue dead letters.",
         "list": "Show those that there are.",
         "remove": "Remove them; those that wait for one of them end with an error.",
     },

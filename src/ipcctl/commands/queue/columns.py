@@ -6,10 +6,10 @@ from ...report.model import Column
 
 FIGURES = (
     Column("waiting", "integer", "messages that can be got"),
-    Column("leased", "integer", "messages that are taken, and not done with yet"),
-    Column("dead", "integer", "messages set aside after too many failures"),
+    Column("leased", "integer", "messages that a consumer has, and has not acknowledged"),
+    Column("dead", "integer", "dead letters: messages that failed too often"),
     Column("put", "integer", "how many were ever put"),
-    Column("got", "integer", "how many were ever got, or done by a worker"),
+    Column("got", "integer", "how many were ever acknowledged"),
     Column("held_bytes", "integer", "bytes of the messages waiting and leased"),
     Column("oldest_s", "real", "how long the oldest message has been there"),
     Column("max", "integer", "the most messages it takes, waiting and leased; unknown where there is no bound"),

@@ -17,13 +17,13 @@ from .printing import how_printed, printer
 @click.command(cls=Command, exclusive=(("count", "everything"),))
 @click.option("-n", "--count", type=click.IntRange(1), metavar="N", help="Print N of them.  [default: 1]")
 @click.option("--all", "everything", is_flag=True, help="Print all that wait.")
-@click.option("--dead", is_flag=True, help="Print those that were set aside.")
+@click.option("--dead", is_flag=True, help="Print dead letters.")
 @how_printed
 @click.argument("name", type=ObjectName(queues))
 def command(name: str, count: int | None, everything: bool, dead: bool, zero: bool, as_json: bool) -> int:
     """Print the messages that would be got next, and leave them where they are.
 
-    With --dead, those that were set aside; --json then says why. The status is 1 when there is none.
+    With --dead, the dead letters; --json then says why. The status is 1 when there is none.
     """
     most = sys.maxsize if everything else count or 1
     text, sink, printed = printer(zero, as_json), stdout(), 0

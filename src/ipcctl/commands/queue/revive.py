@@ -14,7 +14,7 @@ from . import notice, queues
 @click.argument("name", type=ObjectName(queues))
 @click.argument("ids", nargs=-1, type=click.IntRange(1), metavar="[ID]...")
 def command(name: str, ids: tuple[int, ...]) -> int:
-    """Put the messages that were set aside, all or those of these IDs, at the end of the queue, as new.
+    """Requeue dead letters, all or those of these IDs, at the end of the queue, as new.
 
     A bound does not hold them up. `peek --dead --json` shows their IDs, and why they are there. The status is 1 when
     there are none.

@@ -28,13 +28,13 @@ def command(
 ) -> int:  # fmt: skip
     """Run COMMAND for each message, with the message in place of {} in its arguments.
 
-    When COMMAND ends with 0 the message is done with. Otherwise it is back in the queue, at its old place; and after
-    the retries it is set aside, which is said (see `queue revive`). COMMAND finds IPCCTL_QUEUE, IPCCTL_MESSAGE_ID and
-    IPCCTL_ATTEMPT in its environment: a message may be tried again after its work was done, where a worker was killed
-    in between, and the ID tells that it is the same one.
+    If COMMAND exits with 0 the message is acknowledged and deleted. Otherwise it is requeued at its old position; after
+    the retries it becomes a dead letter, reported on stderr (see `queue revive`). COMMAND finds IPCCTL_QUEUE,
+    IPCCTL_MESSAGE_ID and IPCCTL_ATTEMPT in its environment: a message may be tried again after its work was done,
+    where a worker was killed in between, and the ID tells that it is the same one.
 
-    A worker that is killed gives its messages back at once; the COMMANDs that it ran go on. Asked to end, by a signal,
-    it ends its COMMANDs first, and their messages wait again. The status is 1 when a message was set aside.
+    The messages of a worker that is killed are requeued at once; the COMMANDs that it ran go on. Asked to end, by a
+    signal, it ends its COMMANDs first, and their messages are requeued. The status is 1 when there was a dead letter.
     """
     if not on_stdin and not any("{}" in each for each in argv):
         raise BadInput("COMMAND has no {}, where the message is to stand; add it, or use --stdin")

@@ -35,8 +35,8 @@ command = Shm(
 
     Alone, it shows the concept with multiprocessing's Value and Array, and checks every statement of it.
 
-    Its subcommands are values that shells share, by name: each step is whole to every other process, and a process that
-    is killed at any instant leaves neither a lock nor half a value. They are there until removed, or until the reboot
+    With a verb it works on values that shells share, by name: each operation is atomic, and a process that is killed at
+    any instant leaves neither a lock nor half a value. They are there until removed, or until the reboot
     (or the last logout, where systemd-logind has RemoveIPC=yes).
     """,
     verbs={

@@ -13,7 +13,7 @@ from .values import NUMBERS, Item, code, item, printed
 @item
 @click.argument("number", type=click.UNPROCESSED, metavar="N")
 def command(item: Item, number: str, ctype: str | None) -> int:
-    """Add N to it, and print the sum: one step, that no other process comes between.
+    """Add N to it, and print the sum, atomically.
 
     Where it is not there it is made, and N is what it holds. A sum that the ctype does not hold is an error, and
     changes nothing.

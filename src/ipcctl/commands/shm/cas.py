@@ -14,7 +14,7 @@ from .values import NUMBERS, Item, item, printed
 @click.argument("old", type=click.UNPROCESSED, metavar="OLD")
 @click.argument("new", type=click.UNPROCESSED, metavar="NEW")
 def command(item: Item, old: str, new: str) -> int:
-    """Let it be NEW if it is OLD, in one step, and print what it is now; status 1 if it was not OLD."""
+    """Compare and swap, atomically: set NEW if the value is OLD; print what it is now. Status 1 if it was not OLD."""
     from ...ipc.shm.shared import Shared
 
     name, index = item

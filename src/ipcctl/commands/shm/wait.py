@@ -38,7 +38,7 @@ class Condition(click.ParamType):  # type: ignore[type-arg]
 @click.option("--timeout", type=Seconds(), help="Wait so long at most; status 124.")
 @item
 def command(item: Item, condition: tuple[str, str], timeout: float | None) -> int:
-    """Wait until its value is such as CONDITION says, and print it. Takes no processor time until it changes.
+    """Wait until the value meets CONDITION, and print it. Takes no processor time until it changes.
 
     It is an error if it is not there, or is removed meanwhile. A program that stores into the mapping itself wakes
     nobody by that; it does with futimens(2) or write(2), or by closing the file.

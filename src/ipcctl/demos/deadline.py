@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 LIMIT_S = 20.0
+LONGEST_S = 100 * 366 * 86400.0  # setitimer(2) takes nanoseconds in 63 bits: 292 years
 
 
 class TooLong(Exception):

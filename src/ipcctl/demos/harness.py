@@ -158,7 +158,7 @@ class Stage:
     def more_time(self, extra_s: float = 0.0) -> None:
         """The check made progress: its deadline begins anew; what it does next takes so long by itself."""
         if not signal.getitimer(signal.ITIMER_REAL)[1]:  # an interval: see ending_what_was_started
-            signal.setitimer(signal.ITIMER_REAL, deadline.LIMIT_S + extra_s)
+            signal.setitimer(signal.ITIMER_REAL, min(deadline.LIMIT_S + extra_s, deadline.LONGEST_S))
 
     # --- who took part
 

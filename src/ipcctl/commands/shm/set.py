@@ -54,8 +54,9 @@ def set_one(shared: Any, index: int, values: tuple[str, ...], ctype: str | None)
 
 def bytes_of_stdin(ctype: CType) -> bytes:
     """All of stdin. Raises BadInput where it is no whole number of values."""
-    with open(0, "rb", closefd=False) as stdin:
-        raw = stdin.read()
+    from ...waiting import read_some
+
+    raw = b"".join(iter(lambda: read_some(0, 1 << 20), b""))
     if len(raw) % ctype.size:
         raise BadInput(f"stdin has {len(raw)} bytes; give whole values, {ctype.size} bytes each for ctype {ctype}")
     return raw

@@ -24,7 +24,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Protocol
 
 from ..errors import IpcctlError
-from ..waiting import poll_for
+from ..waiting import TICK_S, is_over, poll_for
 from .pid_counter import PidCounter
 from .procfs import Stat, is_own, stat_of
 from .signals import ENDING, Signals
@@ -249,12 +249,12 @@ def does_not_end(processes: ProcessSet) -> IpcctlError:
 
 
 def ended_within(processes: ProcessSet, seconds: float, refused: Collection[Stat] = ()) -> bool:
-    """Wait until none of them runs but those that `refused` a signal; False when some do after so long."""
+    """Wait until none runs but those that `refused` a signal; False when some do after so long, or when `hurried`."""
     deadline = time.monotonic() + seconds
     beyond = {(each.pid, each.start_ticks) for each in refused}
     while running := [each for each in alive(processes) if (each.pid, each.start_ticks) not in beyond]:
         left_s = deadline - time.monotonic()
-        if left_s <= 0:
+        if left_s <= 0 or hurried():
             return False
         wait_for_ends(running, left_s)
     return True
@@ -279,9 +279,15 @@ def wait_for_end(process: Stat, deadline: float) -> None:
     try:
         now = stat_of(process.pid)
         if now and now.start_ticks == process.start_ticks:
-            poll_for([handle], deadline)
+            while not (poll_for([handle], min(deadline, time.monotonic() + TICK_S)) or is_over(deadline) or hurried()):
+                pass
     finally:
         os.close(handle)
+
+
+def hurried() -> bool:
+    """Return whether a blocked signal asks to end: while others are ended, by somebody who would not wait longer."""
+    return not signal.sigpending().isdisjoint(ENDING)
 
 
 @contextlib.contextmanager

@@ -22,11 +22,11 @@ class Window:
     def __enter__(self) -> Window:
         self._mask_before = signal.pthread_sigmask(signal.SIG_BLOCK, self.wanted)
         self._before = {each: signal.signal(each, end_wait) for each in self.wanted}
-        checks.append(self._check)
+        checks.append(self.check)
         return self
 
     def __exit__(self, *what_happened: object) -> None:
-        checks.remove(self._check)
+        checks.remove(self.check)
         for each, handler in self._before.items():
             signal.signal(each, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask_before)
@@ -39,7 +39,7 @@ class Window:
         finally:
             signal.pthread_sigmask(signal.SIG_BLOCK, self.wanted)
 
-    def _check(self) -> None:
+    def check(self) -> None:
         """Raise Interrupted where a signal asks to end, while something else than `wait` keeps us waiting."""
         if (info := signal.sigtimedwait(self.wanted, 0)) is not None:
             interrupt(info.si_signo)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...errors import EXIT_OK, OutputFailed
+from ...errors import EXIT_OK, Interrupted, OutputFailed
 from ...report.model import Column
 from ...report.options import output_options
 from ...report.output import Output
@@ -18,6 +18,7 @@ from .daemon import DAEMON_COLUMNS, facts_of, rooted, say_refusal, write
 
 if TYPE_CHECKING:
     from ...process.daemon.launch import Launch
+    from ...process.window import Window
 
 COLUMNS = (
     *DAEMON_COLUMNS,
@@ -65,6 +66,7 @@ def command(
     """Start COMMAND as a daemon, and report what the kernel says of it."""
     from ...process.daemon.child import DaemonSpec
     from ...process.daemon.launch import NULL, Launch, account_of, open_streams
+    from ...process.window import Window
 
     output.open()
     both = NULL if log is None else log
@@ -73,19 +75,27 @@ def command(
     said = None if err == NULL else err
     spec = DaemonSpec(argv, open_streams(out, err), how["chdir"], how["umask"], account, how["pidfile"], log=said)
     launch = Launch(spec, how["grace"])
+    with Window() as window:  # until the report is written: before that a signal ends the daemon, too
+        try:
+            message = begin(launch, how["ready"], how["timeout"], how["alive_for"])
+        except BaseException:
+            say_refusal(output, launch.out_of_reach)
+            raise
+        report(output, launch, {"message": message, "stdout": rooted(out), "stderr": rooted(err)}, window)
+    return EXIT_OK
+
+
+def report(output: Output, launch: Launch, more: dict[str, Any], window: Window) -> None:
+    """Write the report; where it cannot be written, or a signal asks to end meanwhile, the daemon is ended."""
     try:
-        message = begin(launch, how["ready"], how["timeout"], how["alive_for"])
-    except BaseException:
-        say_refusal(output, launch.out_of_reach)
-        raise
-    row = {**row_of_launch(launch), "message": message, "stdout": rooted(out), "stderr": rooted(err)}
-    try:
-        write(output, row)
-    except OutputFailed as error:
+        write(output, {**row_of_launch(launch), **more})
+        window.check()
+    except (OutputFailed, Interrupted) as error:
         launch.undo()
         say_refusal(output, launch.out_of_reach)
-        raise OutputFailed(f"{error}; the daemon was ended") from None
-    return EXIT_OK
+        if isinstance(error, OutputFailed):
+            error.args = (f"{error}; the daemon was ended",)
+        raise
 
 
 def begin(launch: Launch, ready: bool, timeout: float, alive_for: float | None) -> str | None:

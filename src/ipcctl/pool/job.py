@@ -44,6 +44,7 @@ class Job:
     mark: int | None = None  # what every process of its tree carries
     grace_until: float | None = None  # set while its tree is being ended: then it is killed, again and again
     give_up = 0.0
+    refused = False  # one of its tree may not be signalled, as far as is known
 
     def __init__(self, arguments: list[str], seq: int) -> None:
         self.arguments = arguments
@@ -67,6 +68,8 @@ def how_it_failed(record: JobResult) -> str:
         return record.start_error
     if record.timed_out:
         return f"timed out after {record.wall_s:.3g} s"
+    if record.signal is None and record.exit_code is None:
+        return "it may not be signalled, and was left running"
     if record.signal is None:
         return f"exit status {record.exit_code}"
     known, below = record.max_rss_kib, record.max_rss_below_kib

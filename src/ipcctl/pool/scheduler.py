@@ -22,11 +22,11 @@ from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING
 
 from ..errors import LIMITS, CannotStart, IpcctlError
-from ..process.procfs import peak_rss_kib, require
+from ..process.procfs import Stat, peak_rss_kib, require
 from ..process.run import PEAK_NOISE_KIB, adopt_orphans
 from ..process.signals import Signals
 from ..process.spawn import cannot_start, start
-from ..process.terminate import KILL_WITHIN_S, SCAN_EVERY_S, alive, end_descendants, kill, signal_all
+from ..process.terminate import KILL_WITHIN_S, SCAN_EVERY_S, alive, end_descendants, kill, out_of_reach, signal_all
 from ..process.tree import children_of_ours, ended_children, not_found, others_are_left
 from .job import Job, JobResult
 from .job_tree import ChildCounter, RlimitTag
@@ -95,6 +95,7 @@ class Pool:
         self.retried = 0
         self.wall_s = 0.0
         self.fatal: CannotStart | None = None  # why nothing can be started any more
+        self.out_of_reach: list[Stat] = []  # what may not be signalled by us, and so was left running
         self.not_found: str | None = None  # what is to be told of processes that could not be ended
         self.stopping = False  # no further job is to be started
         self.why_waiting: str | None = None  # what keeps the gate shut
@@ -443,7 +444,7 @@ class Pool:
 
     def _begin_to_end(self, job: Job) -> None:
         if job.grace_until is None:
-            signal_all(job.tree, signal.SIGTERM, wake=True)
+            job.refused = bool(signal_all(job.tree, signal.SIGTERM, wake=True))
             job.grace_until = time.monotonic() + self.plan.grace_s
             job.give_up = job.grace_until + KILL_WITHIN_S
             self._ending.append(job)
@@ -454,21 +455,38 @@ class Pool:
             first.record.timed_out = True
             self._begin_to_end(first)
         for job in tuple(self._ending):
-            if job.pid is None and not job.tree.heads():
+            if job.refused and (left := out_of_reach(job.tree)):
+                self._leave_running(job, left)
+            elif job.pid is None and not job.tree.heads():
                 self._ending.remove(job)
                 self._attempt_is_over(job)
             elif job.grace_until is not None and now >= job.grace_until:
                 if now > job.give_up:
-                    left = ", ".join(f"{each.pid} ({each.name})" for each in alive(job.tree))
-                    raise IpcctlError(f"job {job.seq} ({job.input!r}) does not end even by SIGKILL: {left}")
+                    who = ", ".join(f"{each.pid} ({each.name})" for each in alive(job.tree))
+                    raise IpcctlError(f"job {job.seq} ({job.input!r}) does not end even by SIGKILL: {who}")
                 kill(job.tree)
+                job.refused = True  # perhaps: now all others have been killed
                 job.grace_until = time.monotonic() + SCAN_EVERY_S
+
+    def _leave_running(self, job: Job, left: list[Stat]) -> None:
+        """Be done with a job of which there are left only those that may not be signalled."""
+        assert job.record is not None
+        self.out_of_reach += left
+        if job.pid is not None:
+            del self._running[job.pid]
+            self._started_here.discard(job.pid)
+            job.record.left_running(time.monotonic() - job.begun)
+            job.pid = None
+        self._ending.remove(job)
+        self._attempt_is_over(job)
 
     def _end_all(self) -> None:
         """End whatever is below this process, what jobs left behind as well."""
         grace_s = 0.0 if self._signals_handled > 1 else self.plan.grace_s
         with Signals() as signals:
-            end_descendants(signals, self._reap, grace_s, signal.SIGTERM, self._inherited, self._running.keys())
+            started = self._running.keys()
+            refused = end_descendants(signals, self._reap, grace_s, signal.SIGTERM, self._inherited, started)
+        self.out_of_reach += refused
         self.not_found = not_found()
         for job in self._ending:
             self._attempt_is_over(job)

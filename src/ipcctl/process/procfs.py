@@ -258,7 +258,7 @@ def all_stats() -> list[Stat]:
 def read_of_any_thread(pid: int, name: str) -> bytes | None:
     """As `read`, of a file about a process's memory: a first thread that has ended has none, while the others run."""
     raw = read(path_of(pid, name))
-    if raw == b"" and (thread := another_thread(pid)):
+    if not raw and (thread := another_thread(pid)):  # empty, or ESRCH
         raw = read(path_of(pid, f"task/{thread}/{name}"))
     return raw
 

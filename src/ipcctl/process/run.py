@@ -145,6 +145,11 @@ class Run:
             return False
         return True
 
+    def _all_are_out_of_reach(self) -> bool:
+        from .terminate import Descendants, out_of_reach
+
+        return bool(out_of_reach(Descendants(self._inherited, self._running.keys())))
+
     def _is_out_of_reach(self, *processes: Stat | None) -> None:
         """These may not be signalled."""
         self.out_of_reach |= {each.pid: each for each in processes if each is not None}
@@ -171,6 +176,8 @@ class Run:
                 return
             if info.si_signo != signal.SIGCHLD and self._hand_on(info) and not insisted:
                 insisted, deadline = True, time.monotonic() + self.grace_s
+            if insisted and self.out_of_reach and self._all_are_out_of_reach():
+                deadline = time.monotonic()  # nobody is left who could act on it
         self._hear_what_is_pending(signals)
         if self.asked_to_end is not None or not self.leave:
             self._end_all(signals)  # what the command left behind

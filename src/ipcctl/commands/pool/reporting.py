@@ -45,6 +45,10 @@ class Reporting:
                 self.output.write(report, live=True)
         if self.pool.fatal is not None and self.pool.wakeup.asked is None:
             self.output.say(f"ipcctl pool: {self.pool.fatal}")
+        if self.pool.out_of_reach:
+            from ...process.terminate import refusal
+
+            self.output.say(f"ipcctl pool: {refusal({each.pid: each for each in self.pool.out_of_reach}.values())}")
         if self.pool.not_found is not None:
             self.output.say(f"ipcctl pool: {self.pool.not_found}")
         return self.statistics.status(self.pool)

@@ -22,7 +22,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NoReturn
 
 from ...errors import EXIT_FALSE, EXIT_INTERNAL, EXIT_TIMED_OUT, LIMITS, BadInput, IpcctlError
@@ -61,7 +61,7 @@ class Launch:
         self.wait_status: int | None = None
         self.took_s = 0.0
         self.out_of_reach: list[Stat] = []
-        self._sessions: list[Session] = []  # that it and its descendants were in when the first child was let go
+        self._sessions: list[Stat] = []  # that it and its descendants were in when the first child was let go
         self._begun = 0.0
         self._heard = b""
         self._first_child = 0
@@ -88,7 +88,7 @@ class Launch:
                     self._see_alive(window, alive_for_s)
                 self.took_s = round(time.monotonic() - self._begun, 6)
                 self.record = stat_of(self.pid)
-                self._sessions = sessions_below(self._first_child)  # before their IDs can be others'
+                self._sessions = sessions_below(self._first_child)
                 self._let_go()
             except BaseException:
                 self.undo()
@@ -192,7 +192,7 @@ class Launch:
         if self._first_child:  # which is of the daemon's process group: it is not to be killed with that
             self.out_of_reach, _ = end_set(Descendants(of=self._first_child), self.grace_s, groups=False)
         self._let_go()
-        for each in (*self._sessions, *sessions_below(self.pid)):
+        for each in sessions_of((*self._sessions, *sessions_below(self.pid))):
             self.out_of_reach += end_set(each, self.grace_s)[0]
         if self.spec.pidfile is not None:
             with contextlib.suppress(IpcctlError):
@@ -251,15 +251,23 @@ def ended_with(pid: int) -> int | None:
     return None if found is None else wait_status_of(found)
 
 
-def sessions_below(pid: int) -> list[Session]:
-    """The sessions that the descendants of a process are in."""
-    from ..session import Session
-
+def sessions_below(pid: int) -> list[Stat]:
+    """For each session that descendants of a process are in, one of them."""
     found: dict[int, Stat] = {}
     for each in descendants_of(pid):
         if each.session not in found or each.pid == each.session:  # where its leader is among them, that stands for it
             found[each.session] = each
-    return [Session(each) for each in found.values()]
+    return list(found.values())
+
+
+def sessions_of(processes: Iterable[Stat]) -> Iterator[Session]:
+    """The sessions that these are, or were, in; none whose ID was given to another since, with a younger leader."""
+    from ..session import Session
+
+    for each in processes:
+        leader = stat_of(each.session)
+        if leader is None or leader.start_ticks <= each.start_ticks:
+            yield Session(each)
 
 
 def descendants_of(pid: int) -> Iterator[Stat]:

@@ -103,7 +103,7 @@ class Demonstration:
 class Stage:
     """Where the checks of one run are performed: its clock, the processes that took part, and their events.
 
-    `spared` are children that this process had before: no check's, and left alone.
+    `inherited` are children that this process had before: no check's, and left alone.
     """
 
     def __init__(self, options: dict[str, Any], inherited: Collection[int], reserve: Reserve) -> None:
@@ -424,9 +424,9 @@ def sweep(inherited: Collection[int] = ()) -> None:
 
 
 def reap_all(inherited: Collection[int] = ()) -> bool:
-    """Collect every child that has ended; False when there is none any more, but for the spared.
+    """Collect every child that has ended; False when there is none any more, but for the inherited.
 
-    The spared are not waited for either: so long as they are not, nobody else is given their PIDs.
+    The inherited are not waited for either: so long as they are not, nobody else is given their PIDs.
     """
     left = [pid for pid in children_of(os.getpid()) if pid not in inherited]
     ended = [pid for pid in left if os.waitpid(pid, os.WNOHANG)[0]]

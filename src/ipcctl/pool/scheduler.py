@@ -6,7 +6,7 @@
                                             time is up ──────► end the job's whole tree
                                             asked to end ────► end every job's
 
-The first jobs are started here; where there are many, threads start the others (see starter.py).
+The first jobs are started here; where there are many, threads start the others (see spawn_threads.py).
 """
 
 from __future__ import annotations
@@ -368,7 +368,7 @@ class Pool:
                 self._starter.keep(pid, (wait_status, usage, time.monotonic()))
 
     def _reap(self) -> bool:
-        """Collect what has ended; False when there is no child but the spared."""
+        """Collect what has ended; False when there is no child but the inherited ones."""
         self._collect()
         return others_are_left(self._inherited)
 

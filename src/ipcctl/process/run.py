@@ -231,7 +231,7 @@ class Run:
         return bool(self._running)
 
     def _reap(self) -> bool:
-        """Collect every child that has ended, adopted ones too; False when there is none but the spared."""
+        """Collect every child that has ended, adopted ones too; False when there is none but the inherited ones."""
         for pid, wait_status, usage in ended_children():
             self._reaped(pid, wait_status, usage)
             self._inherited -= {pid}  # from now on the PID may be another's

@@ -34,7 +34,7 @@ def ended_children() -> Iterator[tuple[int, int, struct_rusage]]:
 
 
 def others_are_left(inherited: Collection[int]) -> bool:
-    """Whether this process has children beside the spared ones."""
+    """Whether this process has children beside the inherited ones."""
     return has_children() and not (inherited and set(children_of_ours()) <= set(inherited))
 
 

@@ -31,8 +31,8 @@ def command(
 ) -> int:  # fmt: skip
     """Get messages, in the order in which they were put, and print them, one a line.
 
-    It waits for a message where there is none, asleep, also where the queue is not there yet. What is printed is gone.
-    Messages are given back, and not lost, when it is killed before they were printed, or they could not be printed (a
+    It blocks where there is no message, asleep, also where the queue is not there yet. What is printed is acknowledged.
+    Messages are requeued, and not lost, when it is killed before they were printed, or they could not be printed (a
     full disk, a reader that has gone): some of those may have been printed. The status is 1 when there were fewer than
     asked for, with --try or because the queue is closed; and when it is closed and empty.
     """

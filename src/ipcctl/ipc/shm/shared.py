@@ -1,4 +1,4 @@
-"""Shared values by name: set, get, add, compare and swap, wait. Each is one whole step to every other process.
+"""Shared values by name: set, get, add, compare and swap, wait. Each is atomic to every other process.
 
     ipcctl shm add hits 1 ─┐                                         ┌─ ipcctl shm wait hits --until '>=10'
     Shared("hits").add(1) ─┴─► /dev/shm/ipcctl-UID-…/hits.shm ───────┴─ any program that maps the file

@@ -239,4 +239,4 @@ def test_a_daemon_that_a_command_left_is_left(queue: Queue, env: dict[str, str])
 
 def test_its_help_says_what_happens_to_a_message() -> None:
     text = re.sub(r"\s+", " ", ipcctl("queue", "work", "--help").stdout)
-    assert "A worker that is killed returns its messages at once; the COMMANDs that it ran go on." in text
+    assert "The messages of a worker that is killed are requeued at once; the COMMANDs that it ran go on." in text

@@ -14,7 +14,7 @@ from . import notice, queues
 @click.option("-j", "--jobs", type=click.IntRange(1, 10_000), default=1, show_default=True, metavar="N",
               help="Run so many at once.")
 @click.option("--retries", type=click.IntRange(0, 1 << 31), default=3, show_default=True, metavar="N",
-              help="Try a message so many times more when COMMAND fails on it; then set it aside.")
+              help="Retry a message so often when COMMAND fails; then it is a dead letter.")
 @click.option("--lease", type=Seconds(positive=True), metavar="SECONDS",
               help="End a COMMAND that takes longer; that is a failure.")
 @click.option("--grace", type=Seconds(), default=5.0, show_default=True, help="Time between TERM and KILL.")

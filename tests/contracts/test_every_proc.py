@@ -205,15 +205,14 @@ def test_a_command_that_proc_hides_is_ended_all_the_same(supervisor: str, name: 
     program.chmod(0o4755)
     if program.stat().st_uid != 0:
         pytest.skip("only root can make a program that runs as another user")
-    options = timeout(supervisor, "0.5", "0.1") if SUPERVISORS[supervisor].timeout_option else ["--grace", "0.1"]
-    run = called(supervisor, [str(program), "-f", "/dev/null"], *options)
-    if SUPERVISORS[supervisor].timeout_option:
-        done = inside(name, f"{run}; echo status $?", shared)
-    else:
-        children = 'until [ -n "$(cat /proc/$!/task/$!/children)" ]; do :; done'
-        done = inside(name, f"{run} & {children}; kill -TERM $!; wait $!; echo status $?", shared)
-    expected = SUPERVISORS[supervisor].timed_out_status if SUPERVISORS[supervisor].timeout_option else 143
-    assert statuses(done.stdout) == [expected], done
+    has_timeout = SUPERVISORS[supervisor].timeout_option is not None
+    options = timeout(supervisor, "0.5", "0.1") if has_timeout else ["--grace", "0.1"]
+    begin = f'exec 9>>"$SHARED/command"; flock -s 9; : > "$SHARED/ran"; exec {program} -f /dev/null'
+    run = called(supervisor, ["sh", "-c", begin], *options)
+    until_asked = 'until [ -e "$SHARED/ran" ]; do :; done; kill -TERM $!; wait $!'
+    done = inside(name, f"{run} {'' if has_timeout else '& ' + until_asked}; echo status $?; {LEFT}", shared)
+    assert statuses(done.stdout) == [SUPERVISORS[supervisor].timed_out_status if has_timeout else 143], done
+    assert "left running" not in done.stdout, done
 
 
 # --- a daemon, found again by its pidfile

@@ -12,9 +12,9 @@ import os
 import resource
 from collections.abc import Collection
 
-from ..process.procfs import Stat, children_of, is_own, path_of, read, stat_of
+from ..process.procfs import Stat, children_of, is_own, path_of, read
 from ..process.tree import all_below
-from ..process.unseen import unseen, unseen_children
+from ..process.unseen import record_of, unseen_children
 
 RTTIME = getattr(resource, "RLIMIT_RTTIME", 15)
 MARKED = 1 << 62  # microseconds
@@ -80,7 +80,7 @@ class JobTree:
         heads = set(self.heads())
         if not heads or not is_own():
             return unseen_children(heads)
-        found = [stat_of(head) or unseen(head, os.getpid()) for head in heads]
+        found = [record_of(head, os.getpid()) for head in heads]
         return [each for each in found if each] + [each for head in heads for each in all_below(head)]
 
     def has(self, found: Stat, parents: Collection[int]) -> bool:

@@ -6,7 +6,8 @@ import os
 from collections.abc import Collection
 
 from ..errors import IpcctlError
-from .procfs import Stat, all_stats, stat_of
+from .procfs import Stat, all_stats, is_there, stat_of
+from .unseen import is_still
 
 
 class Session:
@@ -28,11 +29,16 @@ class Session:
         """All that are there now, zombies too, by one scan of /proc."""
         if self.alone:
             now = stat_of(self.daemon.pid)
-            return [now] if now and now.start_ticks == self.daemon.start_ticks else []
+            return [now] if now and now.start_ticks == self.daemon.start_ticks else self._hidden()
         found = [each for each in all_stats() if each.session == self.daemon.session]
         if any(each.pid == each.session and each.start_ticks != self.leader_ticks for each in found):
             return []
-        return found
+        return found if any(each.pid == self.daemon.pid for each in found) else found + self._hidden()
+
+    def _hidden(self) -> list[Stat]:
+        """The daemon, where it is there and /proc does not show it (hidepid)."""
+        pid = self.daemon.pid
+        return [self.daemon] if stat_of(pid) is None and is_there(pid) and is_still(self.daemon) else []
 
     def has(self, found: Stat, parents: Collection[int]) -> bool:
         """Whether a process that was just started is in it."""

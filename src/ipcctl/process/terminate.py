@@ -277,8 +277,7 @@ def wait_for_end(process: Stat, deadline: float) -> None:
         time.sleep(min(SCAN_EVERY_S, max(deadline - time.monotonic(), 0)))
         return
     try:
-        now = stat_of(process.pid)
-        if now and now.start_ticks == process.start_ticks:
+        if is_the_same(process):
             while not (poll_for([handle], min(deadline, time.monotonic() + TICK_S)) or is_over(deadline) or hurried()):
                 pass
     finally:

@@ -32,6 +32,11 @@ def unseen(pid: int, ppid: int) -> Stat | None:
     return Stat(pid, "?", "?", ppid, group, session, 0, -1, 0, 0, 0, 0, 0, 0, 1, NEVER_READ, 0)
 
 
+def record_of(pid: int, ppid: int) -> Stat | None:
+    """Return the record of a child of that parent, read from /proc or, where that does not show it, as `unseen`."""
+    return stat_of(pid) or unseen(pid, ppid)
+
+
 def unseen_children(pids: Collection[int]) -> list[Stat]:
     """Return those of them that are children of this process; no look at /proc is needed."""
     me = os.getpid()
@@ -39,10 +44,21 @@ def unseen_children(pids: Collection[int]) -> list[Stat]:
 
 
 def is_still(process: Stat) -> bool:
-    """Return whether the PID of an `unseen` process is still its own: its parent has it as a child."""
+    """Return whether the PID of an `unseen` process is still its own.
+
+    Its parent has it as a child; or it is in its session, where that is not ours, which nobody enters but by descent.
+    """
     if process.ppid == os.getpid():
         return is_child(process.pid)
-    return process.pid in children_of(process.ppid)
+    return process.pid in children_of(process.ppid) or (process.session != os.getsid(0) and in_session(process))
+
+
+def in_session(process: Stat) -> bool:
+    """Return whether there is a process of that PID in the session that it was in."""
+    try:
+        return os.getsid(process.pid) == process.session
+    except ProcessLookupError:
+        return False
 
 
 def hidden_children(parents: Collection[int], shown: Collection[int]) -> list[Stat]:
@@ -50,4 +66,4 @@ def hidden_children(parents: Collection[int], shown: Collection[int]) -> list[St
     if not hides_others():
         return []
     missing = [(pid, parent) for parent in parents for pid in children_of(parent) if pid not in shown]
-    return [found for pid, parent in missing if (found := stat_of(pid) or unseen(pid, parent))]
+    return [found for pid, parent in missing if (found := record_of(pid, parent))]

@@ -27,7 +27,7 @@ from .descendant import Descendant
 from .pid_counter import PidCounter
 from .procfs import Stat, path_of, pids, read, require, stat_of
 from .signals import FORWARDED, Signals, signal_descriptor
-from .unseen import unseen
+from .unseen import record_of
 
 if TYPE_CHECKING:
     from resource import struct_rusage
@@ -92,7 +92,7 @@ class Watcher(Signals):
     def began(self, pid: int) -> None:
         """The command was started: what descends from it is watched from now on."""
         now = time.monotonic()
-        stat = stat_of(pid) or unseen(pid, self.pid)
+        stat = record_of(pid, self.pid)
         assert stat is not None, "a child that was not waited for has a record"
         self.root = self._add(stat, None, now)
         self._counts = self._newest.read() != self._newest.last  # a container's own /proc/loadavg may stand still

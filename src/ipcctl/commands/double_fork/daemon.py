@@ -31,9 +31,12 @@ DAEMON_COLUMNS = (
 def facts_of(stat: Stat | None, adopted: bool = True) -> dict[str, Any]:
     """What /proc says of a daemon; its parent only where that is the one it keeps when we are gone."""
     from ...process.procfs import argv_of, owner_of, started_at, stat_of
+    from ...process.unseen import NEVER_READ
 
     if stat is None:
         return {}
+    if stat.start_ticks == NEVER_READ:
+        return {"pid": stat.pid, "pgid": stat.pgrp, "sid": stat.session}
     parent = stat_of(stat.ppid) if adopted and stat.ppid != os.getpid() else None
     return {
         "pid": stat.pid,

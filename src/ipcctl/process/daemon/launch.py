@@ -26,7 +26,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NoReturn
 
 from ...errors import EXIT_FALSE, EXIT_INTERNAL, EXIT_TIMED_OUT, LIMITS, BadInput, IpcctlError
-from ..procfs import Stat, children_of, require, stat_of
+from ..procfs import Stat, children_of, is_there, require, stat_of
+from ..unseen import in_session, record_of
 from ..window import Window
 from .child import EXEC, Account, DaemonSpec, become, tell
 
@@ -87,7 +88,7 @@ class Launch:
                 if alive_for_s is not None:
                     self._see_alive(window, alive_for_s)
                 self.took_s = round(time.monotonic() - self._begun, 6)
-                self.record = stat_of(self.pid)
+                self.record = record_of(self.pid, self._first_child)
                 self._sessions = sessions_below(self._first_child)
                 self._let_go()
             except BaseException:
@@ -98,6 +99,8 @@ class Launch:
     def adopted(self) -> Stat | None:
         """The daemon's record now that the first child is gone; None when it has ended since."""
         now = stat_of(self.pid)
+        if now is None and self.record and is_there(self.pid) and in_session(self.record):
+            return self.record  # hidden
         return now if now and self.record and now.start_ticks == self.record.start_ticks else None
 
     def _fork(self, adopts: bool) -> None:
@@ -111,7 +114,7 @@ class Launch:
         for each in (news, failure, leash):
             os.close(each)
         if self._hear():
-            self.record = stat_of(self.pid)
+            self.record = record_of(self.pid, self._first_child)
 
     def _hear(self) -> bool:
         """Take in what the first child has to tell: the daemon's PID, then its wait status. False at the end."""
@@ -274,7 +277,8 @@ def descendants_of(pid: int) -> Iterator[Stat]:
     """Every process below another, without a look at all others where the kernel lists the children of each."""
     waiting = [pid]
     while waiting:
-        below = list(filter(None, map(stat_of, children_of(waiting.pop()))))
+        parent = waiting.pop()
+        below = [found for child in children_of(parent) if (found := record_of(child, parent))]
         yield from below
         waiting += [each.pid for each in below]
 

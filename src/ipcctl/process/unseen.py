@@ -7,6 +7,7 @@ set-user-ID program does (hidepid). A child that was not waited for keeps its PI
 from __future__ import annotations
 
 import os
+import select
 from collections.abc import Collection
 
 from .procfs import Stat, children_of, hides_others, stat_of
@@ -29,7 +30,22 @@ def unseen(pid: int, ppid: int) -> Stat | None:
         group, session = os.getpgid(pid), os.getsid(pid)
     except ProcessLookupError:
         return None
-    return Stat(pid, "?", "?", ppid, group, session, 0, -1, 0, 0, 0, 0, 0, 0, 1, NEVER_READ, 0)
+    state = "Z" if has_exited(pid) else "?"
+    return Stat(pid, "?", state, ppid, group, session, 0, -1, 0, 0, 0, 0, 0, 0, 1, NEVER_READ, 0)
+
+
+def has_exited(pid: int) -> bool:
+    """Return whether a process is a zombie: then its pidfd can be read (pidfd_open(2)); False where none can be had."""
+    try:
+        handle = os.pidfd_open(pid)
+    except OSError:
+        return False
+    try:
+        poller = select.poll()
+        poller.register(handle, select.POLLIN)
+        return bool(poller.poll(0))
+    finally:
+        os.close(handle)
 
 
 def record_of(pid: int, ppid: int) -> Stat | None:

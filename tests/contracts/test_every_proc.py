@@ -24,7 +24,6 @@ from support import ROOT, one_line, tried
 from ipcctl.cli import COMMANDS
 
 NEED_OUR_OWN = ("zombie", "orphan", "double-fork")  # they promise to know all that descends from their command
-DOES_NOT_FIND_ORPHANS = ("queue work",)  # of a command whose lease is over
 ENDS_WITH = {"double-fork": 1, "queue work": 1, "pool": 1}  # of a command that gives 3
 SOME = ("subset=pid", "hidepid=2")  # of those that are our own, for what takes longer
 CONCEPTS = [name for name in COMMANDS if name != "tour"]
@@ -108,8 +107,7 @@ def test_when_time_is_up_nothing_is_left(supervisor: str, name: str, shared: Pat
     done = tried(lambda: run(next(limits)), lambda _: (shared / "ran").exists())
     assert (shared / "ran").exists()
     assert statuses(done.stdout) == [SUPERVISORS[supervisor].timed_out_status], done
-    left = "left running: command" if supervisor in DOES_NOT_FIND_ORPHANS else "left running"
-    assert left not in done.stdout, done
+    assert "left running" not in done.stdout, done
 
 
 @pytest.mark.parametrize("name", NOT_OWN)

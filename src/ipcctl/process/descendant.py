@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .procfs import Stat, argv_of, is_there, stat_of
-from .unseen import NEVER_READ
+from .procfs import NEVER_READ, Stat, argv_of, is_there, stat_of
 
 if TYPE_CHECKING:
     from resource import struct_rusage

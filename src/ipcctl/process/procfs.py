@@ -24,6 +24,7 @@ TICKS = os.sysconf("SC_CLK_TCK")  # a second, for the times in /proc/PID/stat
 PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 HIDEPID = {"off": "0", "noaccess": "1", "invisible": "2", "ptraceable": "4"}  # in words from Linux 5.8
 CAP_SYS_PTRACE = 19
+NEVER_READ = -1  # Stat.start_ticks of a process whose record was not read: see unseen.py
 PF_KTHREAD = 0x00200000  # in Stat.flags: a thread of the kernel, without memory of its own (linux/sched.h)
 
 STATES = {

@@ -7,7 +7,6 @@ from collections.abc import Collection
 
 from ..errors import IpcctlError
 from .procfs import Stat, all_stats, is_there, stat_of
-from .unseen import is_still
 
 
 class Session:
@@ -37,8 +36,11 @@ class Session:
 
     def _hidden(self) -> list[Stat]:
         """The daemon, where it is there and /proc does not show it (hidepid)."""
-        pid = self.daemon.pid
-        return [self.daemon] if stat_of(pid) is None and is_there(pid) and is_still(self.daemon) else []
+        if stat_of(self.daemon.pid) is not None or not is_there(self.daemon.pid):
+            return []
+        from .unseen import is_still
+
+        return [self.daemon] if is_still(self.daemon) else []
 
     def has(self, found: Stat, parents: Collection[int]) -> bool:
         """Whether a process that was just started is in it."""

@@ -26,10 +26,10 @@ from typing import Protocol
 from ..errors import IpcctlError
 from ..waiting import TICK_S, is_over, poll_for
 from .pid_counter import PidCounter
-from .procfs import Stat, is_own, stat_of
+from .procfs import NEVER_READ, Stat, is_own, stat_of
 from .signals import ENDING, Signals
 from .tree import all_below
-from .unseen import NEVER_READ, is_still, unseen_children
+from .unseen import is_still, unseen_children
 
 KILL_WITHIN_S = 30.0  # only a process in an uninterruptible sleep outlives SIGKILL for so long
 CATCH_FOR_S = 0.01  # so long after a scan, or as long as that took, what was just started is looked for

@@ -10,9 +10,7 @@ import os
 import select
 from collections.abc import Collection
 
-from .procfs import Stat, children_of, hides_others, stat_of
-
-NEVER_READ = -1  # Stat.start_ticks of a process whose record was not read
+from .procfs import NEVER_READ, Stat, children_of, hides_others, stat_of
 
 
 def is_child(pid: int) -> bool:

@@ -30,8 +30,7 @@ DAEMON_COLUMNS = (
 
 def facts_of(stat: Stat | None, adopted: bool = True) -> dict[str, Any]:
     """What /proc says of a daemon; its parent only where that is the one it keeps when we are gone."""
-    from ...process.procfs import argv_of, owner_of, started_at, stat_of
-    from ...process.unseen import NEVER_READ
+    from ...process.procfs import NEVER_READ, argv_of, owner_of, started_at, stat_of
 
     if stat is None:
         return {}

@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ...errors import EXIT_FALSE, EXIT_INTERNAL, EXIT_TIMED_OUT, LIMITS, BadInput, IpcctlError
 from ..procfs import Stat, children_of, is_there, require, stat_of
-from ..unseen import in_session, record_of
 from ..window import Window
 from .child import EXEC, Account, DaemonSpec, become, tell
 
@@ -99,8 +98,10 @@ class Launch:
     def adopted(self) -> Stat | None:
         """The daemon's record now that the first child is gone; None when it has ended since."""
         now = stat_of(self.pid)
-        if now is None and self.record and is_there(self.pid) and in_session(self.record):
-            return self.record  # hidden
+        if now is None and self.record and is_there(self.pid):  # hidden
+            from ..unseen import in_session
+
+            return self.record if in_session(self.record) else None
         return now if now and self.record and now.start_ticks == self.record.start_ticks else None
 
     def _fork(self, adopts: bool) -> None:
@@ -252,6 +253,16 @@ def ended_with(pid: int) -> int | None:
         os.waitpid(other.si_pid, 0)
     found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     return None if found is None else wait_status_of(found)
+
+
+def record_of(pid: int, ppid: int) -> Stat | None:
+    """Return the record of a child of that parent; what is known of it without, where /proc hides it."""
+    found = stat_of(pid)
+    if found is None and is_there(pid):
+        from ..unseen import unseen
+
+        found = unseen(pid, ppid)
+    return found
 
 
 def sessions_below(pid: int) -> list[Stat]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 NEVER = float("inf")
 LONGEST_S = 24 * 86400.0  # poll(2) and epoll_wait(2) take an int of milliseconds: 24.8 days
 TICK_S = 0.1
+SI_KERNEL = 0x80  # siginfo_t's si_code for the timer's signal, not kill(2)'s
 PATIENCE_S = 0.5  # with who holds us up once we were asked to end: the report may be of interest yet
 
 
@@ -122,6 +123,7 @@ class Ticking:
 
     is_on = False
     begun = 0.0  # time.monotonic
+    count = 0  # of the timer's signals since
     owed = False  # a SIGALRM came that was not the timer's
     asked: int | None = None  # the signal by which we were asked to end
 
@@ -142,7 +144,9 @@ def interrupt(number: int) -> NoReturn:
 def interruptible() -> Iterator[None]:
     """Let signals end a system call of the block that others hold up: handlers and `checks` run every 100 ms.
 
-    The timer is setitimer(2)'s. A SIGALRM that somebody else sends meanwhile is sent again afterwards.
+    The timer is setitimer(2)'s. A SIGALRM that somebody else sends meanwhile is sent again afterwards. The terminal may
+    stop us for using it in the background, as it does any program: with its signals blocked, a read would fail (EIO),
+    and a write be done in spite of `stty tostop`.
     """
     import signal
 
@@ -150,24 +154,29 @@ def interruptible() -> Iterator[None]:
         yield
         return
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+    let_through = {signal.SIGALRM, *mask & {signal.SIGTTIN, signal.SIGTTOU}}
     try:
         handler = signal.signal(signal.SIGALRM, tick)
     except ValueError:  # not the main thread: no handler runs here
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM} - mask)
         yield
         return
     Ticking.owed = signal.SIGALRM in mask and signal.sigtimedwait({signal.SIGALRM}, 0) is not None
-    Ticking.is_on, Ticking.begun = True, time.monotonic()
+    Ticking.is_on, Ticking.begun, Ticking.count = True, time.monotonic(), 0
     left_s, interval_s = signal.setitimer(signal.ITIMER_REAL, TICK_S, TICK_S)
     try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, let_through)
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, let_through)
         Ticking.is_on = False
         took_s = time.monotonic() - Ticking.begun
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        last = signal.sigtimedwait({signal.SIGALRM}, 0)
+        Ticking.owed = Ticking.owed or (last is not None and last.si_code != SI_KERNEL)
         signal.setitimer(signal.ITIMER_REAL, max(left_s - took_s, 1e-6) if left_s else 0.0, interval_s)
         signal.signal(signal.SIGALRM, signal.SIG_DFL if handler is None else handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM} - mask)
         if Ticking.owed:
             signal.raise_signal(signal.SIGALRM)
 
@@ -176,9 +185,10 @@ def tick(number: int, frame: FrameType | None) -> None:
     """Handle the timer's signal: that there is a handler interrupts the call; see whether we are asked to end."""
     if not Ticking.is_on:
         return
-    if time.monotonic() - Ticking.begun < TICK_S / 2:
+    if (Ticking.count + 0.5) * TICK_S > time.monotonic() - Ticking.begun:  # too early for the timer's next
         Ticking.owed = True
         return
+    Ticking.count += 1
     for check in tuple(checks):
         check()
     if Ticking.asked is not None and time.monotonic() - Ticking.begun >= PATIENCE_S:

@@ -389,7 +389,7 @@ def test_another_process_cannot_say_it_is_ready() -> None:
 # --- ending well
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGQUIT"])
 def test_asked_to_end_while_it_waits_it_leaves_nothing(name: str, tmp_path: Path) -> None:
     script = "sleep 1000 & echo up; wait"
     how = ("--ready", "--pidfile", str(tmp_path / "pid"), "--log", "/dev/stdout")

@@ -301,7 +301,7 @@ def test_a_command_in_a_group_of_its_own_gets_them_with_its_group() -> None:
     assert process.returncode == 3
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 def test_asked_to_end_it_leaves_nothing(name: str) -> None:
     script = STUBBORN + "echo up; while :; do wait; done"
     with started("orphan", "-f", "json", "--grace", "100ms", "--", "sh", "-c", script) as process:

@@ -444,7 +444,7 @@ def hold(stage: Stage, what: str) -> None:
     with Signals(ENDING) as signals:
         end = time.monotonic() + seconds
         while asked is None and (info := signals.wait(end)):  # a child that ends is no reason to end
-            asked = info.si_signo if info.si_signo in ENDING else None
+            asked = info.si_signo if signals.asks(info) else None
     if asked is not None:
         signal.raise_signal(asked)  # now by the stage's handler, which ends what was started
     stage.more_time()

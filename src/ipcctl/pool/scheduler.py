@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from ..errors import LIMITS, CannotStart, IpcctlError
 from ..process.procfs import Stat, peak_rss_kib, require
 from ..process.run import PEAK_NOISE_KIB, adopt_orphans
-from ..process.signals import Signals
+from ..process.signals import HIDDEN, Arrived, Signals, send_on
 from ..process.spawn import cannot_start, start
 from ..process.terminate import KILL_WITHIN_S, SCAN_EVERY_S, alive, end_descendants, kill, out_of_reach, signal_all
 from ..process.tree import children_of_ours, ended_children, not_found, others_are_left
@@ -90,7 +90,7 @@ class Pool:
         self.plan = plan
         self.jobs = plan.jobs
         self.observer = observer
-        self.wakeup = Wakeup()
+        self.wakeup = Wakeup(self._hand_on)
         self.forwarder = OutputForwarder(sinks, plan.mode, plan.in_order, plan.tagged, observer.before_output)
         self.retried = 0
         self.wall_s = 0.0
@@ -123,7 +123,7 @@ class Pool:
             require("what a job starts could not be found, to be ended with it")
         self.begun = time.monotonic()
         self._inherited = children_of_ours()
-        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, []) - HIDDEN
         self._environment = dict(os.environb)
         self._floor_kib = peak_rss_kib() + PEAK_NOISE_KIB
         with self.wakeup, contextlib.ExitStack() as closing:
@@ -426,6 +426,13 @@ class Pool:
             job = heapq.heappop(self._retries)[2]
             assert job.record is not None
             self._is_final(job, job.record)
+
+    def _hand_on(self, info: Arrived) -> None:
+        """Hand a signal to every job: one that asks nobody to end is theirs to act on."""
+        for pid in self._running:
+            if not self.wakeup.signals.has_it_too(info, pid):
+                with contextlib.suppress(PermissionError):  # it runs a set-user-ID program
+                    send_on(info, pid)
 
     def _asked_to_end(self) -> None:
         first = not self._signals_handled

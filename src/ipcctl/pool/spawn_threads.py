@@ -10,13 +10,13 @@ other threads held when it was made. A start that failed is for the loop to make
 
 from __future__ import annotations
 
-import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from ..process.posix_spawn import Files, Spawner
+from ..process.signals import CATCHABLE, blocked
 from .job import Job
 
 if TYPE_CHECKING:
@@ -42,17 +42,15 @@ class SpawnThreads:
         self._sent = 0
         self._early: dict[int, tuple[int, Ended]] = {}  # by PID, with the number of the last start before its end
         self._threads: list[threading.Thread] = []
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        try:
-            for _ in range(MOST_THREADS):
-                thread = threading.Thread(target=self._serve)
-                thread.start()
-                self._threads.append(thread)
-        except BaseException:
-            self.close()
-            raise
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        with blocked(CATCHABLE):
+            try:
+                for _ in range(MOST_THREADS):
+                    thread = threading.Thread(target=self._serve)
+                    thread.start()
+                    self._threads.append(thread)
+            except BaseException:
+                self.close()
+                raise
 
     @property
     def pending(self) -> int:

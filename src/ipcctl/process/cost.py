@@ -19,6 +19,7 @@ from typing import Any
 from ..errors import Interrupted, IpcctlError
 from .procfs import kib, status_of
 from .run import Run
+from .signals import ENDING
 
 DEFAULT_SIZES = (0, 64 << 20, 256 << 20)
 TRIES = {"os.fork": 20, "posix_spawn": 20, "multiprocessing fork": 10, "multiprocessing spawn": 3,
@@ -46,6 +47,7 @@ def measured_apart(module: str, size: int) -> list[dict[str, Any]]:
     """
     code = f"import sys; sys.path[:] = {sys.path!r}; from {module} import measure; measure({size})"
     job = Run([sys.executable, "-c", code], capture=True, leave=False)
+    job.ending = ENDING
     record = job.run()[0]
     if job.asked_to_end is not None:
         raise Interrupted(job.asked_to_end)

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import time
 from collections.abc import Iterable
 
 from ..waiting import NEVER, milliseconds_until
-from .signals import FORWARDED, Signals, signal_descriptor
+from .signals import FORWARDED, Arrived, Signals, signal_descriptor
 
 
 class Polled(Signals):
@@ -47,7 +46,7 @@ class Polled(Signals):
             self._poll.register(descriptor, events)  # or modifies
             self._wanted[descriptor] = events
 
-    def wait(self, deadline: float | None = None) -> signal.struct_siginfo | None:
+    def wait(self, deadline: float | None = None) -> Arrived | None:
         """The next signal; None once `deadline` (time.monotonic) has passed, or what was waited for has come.
 
         Meanwhile descriptors are served.
@@ -55,7 +54,7 @@ class Polled(Signals):
         end = NEVER if deadline is None else deadline
         signal_pending = True  # the signalfd said so, or one came before the first poll
         while True:
-            if signal_pending and (info := signal.sigtimedwait(self.waited_for, 0)) is not None:
+            if signal_pending and (info := self.take()) is not None:
                 return info
             now = time.monotonic()
             if now >= end:

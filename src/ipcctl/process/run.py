@@ -11,7 +11,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import EXIT_OK, EXIT_SIGNALLED, CannotStart
@@ -19,7 +19,7 @@ from ..waiting import asked
 from .event import Event
 from .procfs import Stat, peak_rss_kib, require, stat_of
 from .result import RunResult
-from .signals import ENDING, SI_KERNEL, Signals, signal_name
+from .signals import ENDING_ONE, Arrived, Signals, send_on, signal_name
 from .spawn import spawn
 from .tree import children_of_ours, ended_children, not_found, others_are_left
 
@@ -38,6 +38,8 @@ class Run:
     when it ends by itself is left, as a shell would. `heard` is called with the number of each copy, from 1, and its
     record, as soon as it has ended or could not be started.
     """
+
+    ending: Collection[int] = ENDING_ONE  # the signals that ask it to end; the others are the command's to act on
 
     def __init__(
         self,
@@ -77,7 +79,9 @@ class Run:
             require("what the command starts could not be found, to be ended when its time is up")
         self._begun = time.monotonic()
         self._inherited = children_of_ours()
-        with self._signals() as signals:
+        waits_with = self._signals()
+        waits_with.ending = self.ending
+        with waits_with as signals:
             adopt_orphans()
             try:
                 self._start(signals)
@@ -134,12 +138,10 @@ class Run:
     def _reaped(self, pid: int, wait_status: int, usage: struct_rusage) -> None:
         """A child was waited for: a copy, or one that fell to us."""
 
-    def _pass_on(self, pid: int, number: int, from_terminal: bool) -> bool:
-        """Send a signal to a copy; returns whether there was need to."""
-        if from_terminal and os.getpgid(pid) == os.getpgrp():
-            return False
+    def _pass_on(self, pid: int, info: Arrived) -> bool:
+        """Send a signal to a copy that did not get it with us; returns whether it was sent."""
         try:
-            os.kill(pid, number)  # a child of ours that was not waited for: the PID can be nobody else's
+            send_on(info, pid)  # a child of ours that was not waited for: the PID can be nobody else's
         except PermissionError:  # it runs a set-user-ID program
             self._is_out_of_reach(stat_of(pid))
             return False
@@ -174,7 +176,7 @@ class Run:
             if info is None:
                 self._time_is_up(signals, insisted)
                 return
-            if info.si_signo != signal.SIGCHLD and self._hand_on(info) and not insisted:
+            if info.si_signo != signal.SIGCHLD and self._hand_on(info, signals) and not insisted:
                 insisted, deadline = True, time.monotonic() + self.grace_s
             if insisted and self.out_of_reach and self._all_are_out_of_reach():
                 deadline = time.monotonic()  # nobody is left who could act on it
@@ -184,9 +186,9 @@ class Run:
 
     def _hear_what_is_pending(self, signals: Signals) -> None:
         """A signal to us and to the copies may have ended these before we took it: left pending, it would end us."""
-        ending = signals.waited_for & set(ENDING)
-        while ending and (info := signal.sigtimedwait(ending, 0)) is not None:
-            self.asked_to_end = info.si_signo
+        while (info := signals.take()) is not None:
+            if signals.asks(info):
+                self.asked_to_end = info.si_signo
 
     def _time_is_up(self, signals: Signals, insisted: bool) -> None:
         """The command had its time, or (`insisted`) its grace period after a signal: end the tree."""
@@ -212,19 +214,20 @@ class Run:
             self._event(pid, "left running")
             self._finished(record)
 
-    def _hand_on(self, info: signal.struct_siginfo) -> bool:
+    def _hand_on(self, info: Arrived, signals: Signals) -> bool:
         """Hand a signal to the copies. Returns whether they must end by it, or be killed after the grace period.
 
         A Ctrl-C went to the whole foreground process group, the copies with it: it is theirs to act on, as it is
         without ipcctl (an editor, an interpreter's prompt); a second one from us would be one too many.
         """
-        number, from_terminal = info.si_signo, info.si_code == SI_KERNEL
-        if number in ENDING:
-            self.asked_to_end = number
+        asks = signals.asks(info)
+        if asks:
+            self.asked_to_end = info.si_signo
         for pid in self._running:
-            if self._pass_on(pid, number, from_terminal):
-                self._event(pid, "signal", signal_name(number))
-        return number in ENDING and not from_terminal
+            if not signals.has_it_too(info, pid) and self._pass_on(pid, info):
+                self._event(pid, "signal", signal_name(info.si_signo))
+        signals.stop_as_well(info)
+        return asks and not info.from_terminal
 
     def _reap_ours(self) -> bool:
         self._reap()

@@ -1,17 +1,26 @@
 """Signals as events to wait for, beside the ends of children: one place to wait, no handler, no race.
 
-The signals are blocked, and taken with sigtimedwait(2) when we are ready for them; a child that ended is one of them
-(SIGCHLD). What a blocked signal would have done is then ours to decide.
+    blocked ─► pending ─► rt_sigtimedwait(2), or signalfd(2) beside other descriptors ─► Arrived ─► handed on
+
+All that can be caught are blocked, and taken when we are ready for them; a child that ended is one of them (SIGCHLD).
+What a blocked signal would have done is then ours to decide. A blocked one is pending even where it is ignored (nohup):
+the command, which inherits that, may have another mind. A fault of our own ends us all the same: the kernel does not
+heed the mask there. The C library keeps 32 and 33 for itself, and leaves them out of every set: the kernel is asked.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import functools
 import os
 import signal
+import struct
+import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..waiting import checks, interrupt
 
@@ -19,58 +28,255 @@ if TYPE_CHECKING:
     import ctypes
 
 SIG = signal.Signals
-# What a wrapper hands on. The stops of job control (TSTP, TTIN, TTOU) keep their effect on the wrapper itself.
-FORWARDED = (SIG.SIGHUP, SIG.SIGINT, SIG.SIGQUIT, SIG.SIGTERM, SIG.SIGUSR1, SIG.SIGUSR2, SIG.SIGCONT, SIG.SIGWINCH)
-ENDING = (SIG.SIGHUP, SIG.SIGINT, SIG.SIGTERM)  # those that ask a program to end
-SI_KERNEL = 0x80  # siginfo_t's si_code for a signal that the terminal made (Ctrl-C), not kill(2)
+LAST = 64
+CATCHABLE = frozenset(range(1, LAST + 1)) - {SIG.SIGKILL, SIG.SIGSTOP}
+FORWARDED = CATCHABLE - {SIG.SIGCHLD}  # what a supervisor hands on
+ENDING = frozenset({SIG.SIGHUP, SIG.SIGINT, SIG.SIGQUIT, SIG.SIGTERM})  # those that ask a program to end
+ENDING_ONE = frozenset({SIG.SIGINT, SIG.SIGTERM})  # after which one command has a grace period; it may reload on a HUP
+STOPPING = frozenset({SIG.SIGTSTP, SIG.SIGTTIN, SIG.SIGTTOU})  # those of job control, which can be caught
+BY_PYTHON = frozenset({SIG.SIGPIPE, SIG.SIGXFSZ})  # ignored by the interpreter, not by who started us
+HIDDEN = frozenset({32, 33})  # by the C library
+SI_KERNEL, SI_USER, SI_TKILL = 0x80, 0, -6  # siginfo_t's si_code: the terminal's (Ctrl-C); kill(2)'s; tgkill(2)'s
+SIGINFO_BYTES = 128
+IS_64_BIT = sys.maxsize > 1 << 32
+SENDER_AT = 16 if IS_64_BIT else 12  # where siginfo_t has si_pid
+# rt_sigprocmask, rt_sigtimedwait, rt_sigqueueinfo: the C library's own forms hide 32 and 33, or the sender.
+GENERIC = (135, 137, 138)
+SYSTEM_CALLS = {"x86_64": (14, 128, 129), "aarch64": GENERIC, "riscv64": GENERIC, "loongarch64": GENERIC}
+SIG_SET_BYTES = 8  # of the kernel's sigset_t
+
+
+class Arrived(NamedTuple):
+    """A signal that was taken, with what the kernel tells of it (sigaction(2), siginfo_t)."""
+
+    si_signo: int
+    si_code: int
+    si_pid: int
+    raw: bytes
+
+    @property
+    def from_terminal(self) -> bool:
+        """Whether the kernel made it: the terminal did (Ctrl-C), for a whole process group."""
+        return self.si_code == SI_KERNEL
+
+    @property
+    def queued(self) -> bool:
+        """Whether it was queued (sigqueue(3)), a timer's, …: such a one can be handed on with its sender and value."""
+        return self.si_code < 0 and self.si_code != SI_TKILL
 
 
 class Signals:
     """Blocks a set of signals while it is entered, and waits for them.
 
-    One that was ignored when we started (nohup, a shell's background job) stays ignored.
+    `ending` are those of them that ask us to end; `ignored` those that were ignored at our start. `on_hold` is called
+    again and again while something else than `wait` keeps us waiting (`interruptible` of ipcctl.waiting).
     """
 
-    def __init__(self, wanted: Iterable[int] = FORWARDED) -> None:
-        self.waited_for = {number for number in wanted if signal.getsignal(number) is not signal.SIG_IGN}
-        self.waited_for.add(SIG.SIGCHLD)
+    def __init__(self, wanted: Iterable[int] = FORWARDED, ending: Collection[int] = ENDING) -> None:
+        self.waited_for = {*wanted, SIG.SIGCHLD}
+        self.ending = ending
+        self.ignored = {each for each in self.waited_for if signal.getsignal(each) is signal.SIG_IGN} - BY_PYTHON
         self.mask_before: set[int] = set()
+        self.on_hold = self._end_if_asked
+        self._group_stopped = False  # by the terminal
 
     def __enter__(self) -> Signals:
         if signal.getsignal(SIG.SIGCHLD) is signal.SIG_IGN:
             signal.signal(SIG.SIGCHLD, signal.SIG_DFL)  # inherited; with it the kernel would keep no wait status for us
-        self.mask_before = set(signal.pthread_sigmask(signal.SIG_BLOCK, self.waited_for))
-        checks.append(self._check)
+        self._taking = Taking(self.waited_for)
+        self._asking = Taking(set(self.ending) - self.ignored)
+        self._mask_before = change_mask(signal.SIG_BLOCK, self.waited_for)
+        self.mask_before = self._mask_before - HIDDEN
+        checks.append(self.on_hold)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        checks.remove(self._check)
-        signal.pthread_sigmask(signal.SIG_SETMASK, self.mask_before)
+        checks.remove(self.on_hold)
+        unclaimed = Taking(self.waited_for - self._mask_before - set(self.ending) - STOPPING - {SIG.SIGCHLD})
+        while unclaimed.take(0.0):  # the command's, which has ended: left pending, it would end us
+            pass
+        change_mask(signal.SIG_SETMASK, self._mask_before)
 
-    def _check(self) -> None:
-        """Raise Interrupted where a signal asks to end, while something else than `wait` keeps us waiting."""
-        asking = self.waited_for & set(ENDING)
-        if asking and (info := signal.sigtimedwait(asking, 0)) is not None:
+    def _end_if_asked(self) -> None:
+        """Raise Interrupted where a signal asks to end."""
+        if (info := self._asking.take(0.0)) is not None:
             interrupt(info.si_signo)
 
-    def wait(self, deadline: float | None = None) -> signal.struct_siginfo | None:
-        """The next signal; None once `deadline` (time.monotonic) has passed."""
+    def wait(self, deadline: float | None = None) -> Arrived | None:
+        """Return the next signal; None once `deadline` (time.monotonic) has passed."""
+        return self._taking.take(deadline)
+
+    def take(self) -> Arrived | None:
+        """Return a signal that is pending; None where none is."""
+        return self._taking.take(0.0)
+
+    def asks(self, info: Arrived) -> bool:
+        """Return whether a signal asks us to end: it is one of `ending`, and was not ignored at our start (nohup)."""
+        return info.si_signo in self.ending and info.si_signo not in self.ignored
+
+    def has_it_too(self, info: Arrived, pid: int) -> bool:
+        """Return whether a child got that signal beside us: the terminal sends it to the whole process group.
+
+        So does the shell that continues a stopped job; and a program that stops its own job (kill(0, SIGTSTP)).
+        """
+        if os.getpgid(pid) != os.getpgrp():
+            return False
+        if info.si_signo == SIG.SIGCONT and self._group_stopped:
+            return not is_stopped(pid)
+        return info.from_terminal or (info.si_signo in STOPPING and info.si_pid == pid)
+
+    def stop_as_well(self, info: Arrived) -> None:
+        """Do what job control wants of us, once the command has the signal: stop for TSTP, TTIN, TTOU; go on for CONT.
+
+        By the signal's own default action: in an orphaned process group the kernel discards it, as the command's; and
+        where it is ignored nobody stops.
+        """
+        number = info.si_signo
+        if number == SIG.SIGCONT:
+            self._group_stopped = False
+        elif number in STOPPING:
+            self._group_stopped = info.from_terminal
+            if not is_pending(SIG.SIGCONT):  # a stop would discard it, and nobody would send another
+                with unblocked({number}):
+                    os.kill(os.getpid(), number)
+
+
+class Taking:
+    """Takes pending signals of a set; all that the system call needs is made once."""
+
+    def __init__(self, numbers: Iterable[int]) -> None:
+        import ctypes
+
+        self._libc = libc()
+        self._time = (ctypes.c_long * 2)()  # struct timespec
+        self._info = ctypes.create_string_buffer(SIGINFO_BYTES)
+        self._set = sigset(numbers)
+        self._calls = system_calls()
+        self._number = ctypes.c_long(self._calls[1] if self._calls else 0)
+        self._size = ctypes.c_long(SIG_SET_BYTES)
+        self._errno = ctypes.get_errno
+
+    def take(self, deadline: float | None) -> Arrived | None:
+        """Return the next; None once `deadline` (time.monotonic) has passed."""
+        while not self._call(deadline):
+            code = self._errno()
+            if code not in (errno.EAGAIN, errno.EINTR):
+                raise OSError(code, os.strerror(code))
+            if deadline is not None and time.monotonic() >= deadline:
+                return None
+        raw = self._info.raw
+        number, _, code = struct.unpack_from("iii", raw)
+        (sender,) = struct.unpack_from("i", raw, SENDER_AT)
+        if number in BY_PYTHON and sender == os.getpid():
+            return self.take(deadline)  # a write of our own has failed, and says so itself
+        return Arrived(number, code, sender, raw)
+
+    def _call(self, deadline: float | None) -> bool:
         if deadline is None:
-            return signal.sigwaitinfo(self.waited_for)
-        return signal.sigtimedwait(self.waited_for, max(deadline - time.monotonic(), 0))
+            until = None
+        else:
+            left = max(deadline - time.monotonic(), 0.0) if deadline else 0.0
+            self._time[0], self._time[1] = int(left), int(left % 1 * 1e9)
+            until = self._time
+        if self._calls:
+            found = self._libc.syscall(self._number, self._set, self._info, until, self._size)
+        else:
+            found = self._libc.sigtimedwait(self._set, self._info, until)
+        return bool(found > 0)
+
+
+def send_on(info: Arrived, pid: int) -> None:
+    """Send a process the signal that we got; a queued one with its value, and its sender as the sender.
+
+    Raises ProcessLookupError, PermissionError.
+    """
+    calls = system_calls()
+    if info.queued and calls:
+        import ctypes
+
+        raw = ctypes.create_string_buffer(info.raw, SIGINFO_BYTES)
+        if libc().syscall(ctypes.c_long(calls[2]), ctypes.c_long(pid), ctypes.c_long(info.si_signo), raw) == 0:
+            return  # else: too many are queued, or there is no such call here
+    os.kill(pid, info.si_signo)
+
+
+def is_stopped(pid: int) -> bool:
+    """Return whether a child of ours is stopped."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT | os.WNOHANG) is not None
+    except ChildProcessError:
+        return False
+
+
+# --- the mask, and what is pending
+
+
+@contextlib.contextmanager
+def unblocked(numbers: Iterable[int]) -> Iterator[None]:
+    """Let those signals have their effect in the block, where they are blocked."""
+    numbers = set(numbers)
+    before = change_mask(signal.SIG_UNBLOCK, numbers)
+    try:
+        yield
+    finally:
+        change_mask(signal.SIG_BLOCK, numbers & before)
+
+
+@contextlib.contextmanager
+def blocked(numbers: Iterable[int]) -> Iterator[None]:
+    """Let those signals wait in the block; one that came has its effect after it."""
+    numbers = set(numbers)
+    before = change_mask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        change_mask(signal.SIG_UNBLOCK, numbers - before)
+
+
+def is_pending(number: int) -> bool:
+    """Return whether a blocked signal has come."""
+    return number in signal.sigpending()
+
+
+def change_mask(how: int, numbers: Iterable[int]) -> set[int]:
+    """As pthread_sigmask(3), for 32 and 33 as well; returns the mask that was before."""
+    import ctypes
+
+    before, calls = sigset(()), system_calls()
+    if calls:
+        number, size = ctypes.c_long(calls[0]), ctypes.c_long(SIG_SET_BYTES)
+        failed = libc().syscall(number, ctypes.c_long(how), sigset(numbers), before, size)
+    else:
+        failed = libc().pthread_sigmask(how, sigset(numbers), before)
+    if failed:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return {each for each in range(1, LAST + 1) if has_signal(before, each)}
 
 
 def signal_descriptor(numbers: Iterable[int]) -> int:
     """A descriptor that can be read while one of those signals is pending (signalfd(2)). Raises OSError."""
     import ctypes
 
-    libc = ctypes.CDLL(None, use_errno=True)
-    descriptor: int = libc.signalfd(-1, sigset(numbers), os.O_CLOEXEC | os.O_NONBLOCK)  # SFD_ flags: the same values
+    descriptor: int = libc().signalfd(-1, sigset(numbers), os.O_CLOEXEC | os.O_NONBLOCK)  # SFD_ flags: the same values
     if descriptor < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return descriptor
+
+
+@functools.cache
+def libc() -> Any:
+    """The C library."""
+    import ctypes
+
+    return ctypes.CDLL(None, use_errno=True)
+
+
+@functools.cache
+def system_calls() -> tuple[int, int, int] | None:
+    """The numbers of SYSTEM_CALLS on this machine; None where they are not known."""
+    return SYSTEM_CALLS.get(os.uname().machine) if IS_64_BIT else None
 
 
 def sigset(numbers: Iterable[int]) -> ctypes.Array[ctypes.c_ulong]:
@@ -82,6 +288,14 @@ def sigset(numbers: Iterable[int]) -> ctypes.Array[ctypes.c_ulong]:
     for number in numbers:
         mask[(number - 1) // word] |= 1 << (number - 1) % word
     return mask
+
+
+def has_signal(mask: ctypes.Array[ctypes.c_ulong], number: int) -> bool:
+    """Return whether a sigset_t has that signal."""
+    import ctypes
+
+    word = 8 * ctypes.sizeof(ctypes.c_ulong)
+    return bool(mask[(number - 1) // word] >> (number - 1) % word & 1)
 
 
 def signal_name(number: int) -> str:

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,16 +17,12 @@ from .descendant import Descendant
 from .event import Event
 from .procfs import stat_of
 from .run import Run
-from .signals import ENDING, SIG, Signals
+from .signals import SIG, Arrived, Signals
 from .terminate import Descendants, signal_all
 from .watcher import Watcher
 
 if TYPE_CHECKING:
     from resource import struct_rusage
-
-# Not handed on: what the kernel sends for a program's own faults, what cannot be blocked, and job control's stops.
-KEPT = {SIG.SIGFPE, SIG.SIGILL, SIG.SIGSEGV, SIG.SIGBUS, SIG.SIGABRT, SIG.SIGTRAP, SIG.SIGSYS, SIG.SIGKILL, SIG.SIGSTOP,
-        SIG.SIGCHLD, SIG.SIGTSTP, SIG.SIGTTIN, SIG.SIGTTOU}  # fmt: skip
 
 
 class Subreaper(Run):
@@ -89,8 +84,7 @@ class Subreaper(Run):
     # --- what Run does otherwise
 
     def _signals(self) -> Signals:
-        wanted = set(signal.valid_signals()) - KEPT
-        self.watch = Watcher(self._on_orphan, self._on_gone, self._inherited, wanted)
+        self.watch = Watcher(self._on_orphan, self._on_gone, self._inherited)
         return self.watch
 
     def _spawned(self, pid: int) -> None:
@@ -99,18 +93,16 @@ class Subreaper(Run):
     def _reaped(self, pid: int, wait_status: int, usage: struct_rusage) -> None:
         self.watch.reaped(pid, wait_status, usage)
 
-    def _pass_on(self, pid: int, number: int, from_terminal: bool) -> bool:
+    def _pass_on(self, pid: int, info: Arrived) -> bool:
         """Send a signal to the command's process group, as `tini -g` does.
 
         The command stays in ours, so that the terminal's Ctrl-C, Ctrl-Z and foreground are as without ipcctl; but ours
         may hold whoever started us: of it, only the command's descendants are meant.
         """
         group = os.getpgid(pid)
-        if group != os.getpgrp():
-            return self._signal_group(pid, group, number)
-        if from_terminal:
-            return False
-        self._is_out_of_reach(*signal_all(Descendants(self._inherited), number, group))
+        if group != os.getpgrp() and not info.queued:
+            return self._signal_group(pid, group, info.si_signo)
+        self._is_out_of_reach(*signal_all(Descendants(self._inherited), info.si_signo, group, queued=info))
         return True
 
     def _signal_group(self, pid: int, group: int, number: int) -> bool:
@@ -163,10 +155,18 @@ class Subreaper(Run):
             if info is None:
                 self.time_was_up = True
                 return self._end_all(signals)
-            if info.si_signo in ENDING:
+            if signals.asks(info) or info.si_signo == SIG.SIGQUIT:
                 self.asked_to_end = info.si_signo
                 return self._end_all(signals)
+            if info.si_signo != SIG.SIGCHLD:
+                self._hand_to_left(info, signals)
         return None
+
+    def _hand_to_left(self, info: Arrived, signals: Signals) -> None:
+        """Hand a signal to those that the command left, unless it is the terminal's: whoever is to have it has it."""
+        if not info.from_terminal:
+            signal_all(Descendants(self._inherited), info.si_signo, queued=info)
+        signals.stop_as_well(info)
 
     def _on_orphan(self, found: Descendant) -> None:
         if not self._ending:

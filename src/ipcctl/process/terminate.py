@@ -27,7 +27,7 @@ from ..errors import IpcctlError
 from ..waiting import TICK_S, is_over, poll_for
 from .pid_counter import PidCounter
 from .procfs import NEVER_READ, Stat, is_own, stat_of
-from .signals import ENDING, Signals
+from .signals import CATCHABLE, Arrived, Signals, blocked, send_on
 from .tree import all_below
 from .unseen import is_still, unseen_children
 
@@ -40,11 +40,14 @@ SCAN_EVERY_S = 0.02  # while killing: what a process in its last moments forked 
 Reap = Callable[[], bool]  # collects the children that have ended; False when there is no child any more
 
 
-def send(process: Stat, number: int) -> bool:
+def send(process: Stat, number: int, queued: Arrived | None = None) -> bool:
     """Send a signal to the very process that was seen, and to no later one that got its PID.
 
-    Returns whether it was sent: False when the process is gone, or is not ours to signal (kill(2) EPERM).
+    `queued` is a signal that we got: where it was queued it is sent on with its value and sender. Returns whether
+    it was sent: False when the process is gone, or is not ours to signal (kill(2) EPERM).
     """
+    if queued is not None and queued.queued:
+        return send_by_pid(process, number, queued)
     try:
         handle = os.pidfd_open(process.pid)
     except ProcessLookupError:
@@ -64,12 +67,12 @@ def send(process: Stat, number: int) -> bool:
         os.close(handle)
 
 
-def send_by_pid(process: Stat, number: int) -> bool:
+def send_by_pid(process: Stat, number: int, queued: Arrived | None = None) -> bool:
     """As `send`, by PID and start time."""
     if not is_the_same(process):
         return False
     try:
-        os.kill(process.pid, number)
+        os.kill(process.pid, number) if queued is None else send_on(queued, process.pid)
         return True
     except (ProcessLookupError, PermissionError):
         return False
@@ -140,11 +143,13 @@ def out_of_reach(processes: ProcessSet) -> list[Stat]:
     return [] if any(map(may_signal, running)) else running
 
 
-def signal_all(processes: ProcessSet, number: int, group: int | None = None, wake: bool = False) -> list[Stat]:
+def signal_all(
+    processes: ProcessSet, number: int, group: int | None = None, wake: bool = False, queued: Arrived | None = None
+) -> list[Stat]:
     """Send a signal, once, to each of them (in that process group), those forked meanwhile as well.
 
-    `wake` lets those that are stopped run again: only then does a process act on a signal that asks it to end. Returns
-    those that may not be signalled.
+    `queued` is as in `send`. `wake` lets those that are stopped run again: only then does a process act on a signal
+    that asks it to end. Returns those that may not be signalled.
     """
     sent: set[tuple[int, int]] = set()
     refused: list[Stat] = []
@@ -154,7 +159,7 @@ def signal_all(processes: ProcessSet, number: int, group: int | None = None, wak
         if not new:
             break
         for each in new:
-            if not send(each, number) and not may_signal(each):
+            if not send(each, number, queued) and not may_signal(each):
                 refused.append(each)
             if wake and each.state == "T":
                 send(each, signal.SIGCONT)
@@ -186,7 +191,7 @@ def end_descendants(
         if refused and (left := out_of_reach(processes)):
             return left
         info = signals.wait(deadline)
-        if info is None or info.si_signo in ENDING:  # a second Ctrl-C: somebody is in a hurry
+        if info is None or signals.asks(info):  # a second Ctrl-C: somebody is in a hurry
             return kill_descendants(signals, reap, inherited, started)
     return []
 
@@ -291,12 +296,9 @@ def hurried() -> bool:
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Let no signal end us in the block; one that came is acted on after it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-    try:
+    """Let no signal end or stop us in the block; one that came is acted on after it."""
+    with blocked(CATCHABLE):
         yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def can_find(started: Collection[int]) -> bool:

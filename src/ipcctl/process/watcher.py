@@ -26,7 +26,7 @@ from ..waiting import seconds_until
 from .descendant import Descendant
 from .pid_counter import PidCounter
 from .procfs import Stat, path_of, pids, read, require, stat_of
-from .signals import FORWARDED, Signals, signal_descriptor
+from .signals import FORWARDED, Arrived, Signals, signal_descriptor
 from .unseen import record_of
 
 if TYPE_CHECKING:
@@ -99,11 +99,11 @@ class Watcher(Signals):
         self._begun = self._next_look = self._earliest = now
         self._next_everywhere = now + LOOK_EVERYWHERE_S
 
-    def wait(self, deadline: float | None = None) -> signal.struct_siginfo | None:
+    def wait(self, deadline: float | None = None) -> Arrived | None:
         """The next signal; None once `deadline` (time.monotonic) has passed. Meanwhile the descendants are watched."""
         while True:
             self._take_events(0)  # before a signal is: those that ended are looked at before they are waited for
-            info = signal.sigtimedwait(self.waited_for, 0)
+            info = self.take()
             if info is not None:
                 return info
             now = time.monotonic()

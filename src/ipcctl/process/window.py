@@ -1,50 +1,68 @@
-"""Wait for descriptors and for signals that ask to end, where a signal at any other moment would do harm."""
+"""Wait for descriptors and for signals, where a signal at any other moment would do harm."""
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Sequence
-from types import FrameType
+import os
+import select
+from collections.abc import Callable, Collection, Iterable, Sequence
 
-from ..waiting import checks, interrupt, poll_for
-from .signals import ENDING
+from ..waiting import interrupt, is_over, milliseconds_until
+from .signals import ENDING, SIG, Arrived, Signals, signal_descriptor
+
+
+def nobody(info: Arrived) -> None:
+    """Hand a signal to nobody."""
 
 
 class Window:
-    """While it is entered, a signal that asks to end is let through only during `wait`, and raises Interrupted there.
+    """While it is entered, signals are taken only during `wait`; one that asks to end raises Interrupted there.
 
-    One that was ignored when we started stays ignored.
+    `wanted` are those taken, `ending` those that ask to end. `hand_on` is given each other one, for the commands; then
+    what job control wants of this process is done. `children`: the end of a child ends the wait, too.
     """
 
-    def __init__(self) -> None:
-        self.wanted = {each for each in ENDING if signal.getsignal(each) is not signal.SIG_IGN}
+    def __init__(
+        self,
+        wanted: Iterable[int] = ENDING,
+        hand_on: Callable[[Arrived], None] = nobody,
+        ending: Collection[int] = ENDING,
+        children: bool = False,
+    ) -> None:
+        self.signals = Signals(wanted, ending)
+        self.signals.on_hold = self.check
+        self.hand_on = hand_on
+        self.children = children
+        self._child_ended = False
 
     def __enter__(self) -> Window:
-        self._mask_before = signal.pthread_sigmask(signal.SIG_BLOCK, self.wanted)
-        self._before = {each: signal.signal(each, end_wait) for each in self.wanted}
-        checks.append(self.check)
+        self._descriptor = signal_descriptor(self.signals.waited_for)
+        self.signals.__enter__()
         return self
 
     def __exit__(self, *what_happened: object) -> None:
-        checks.remove(self.check)
-        for each, handler in self._before.items():
-            signal.signal(each, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask_before)
+        self.signals.__exit__(None, None, None)
+        os.close(self._descriptor)
 
     def wait(self, descriptors: Sequence[int], deadline: float | None = None) -> list[int]:
         """Those that can be read, or are at their end; none once `deadline` (time.monotonic) has passed."""
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, self.wanted)
-        try:
-            return poll_for(descriptors, deadline)
-        finally:
-            signal.pthread_sigmask(signal.SIG_BLOCK, self.wanted)
+        poller = select.poll()
+        for each in (self._descriptor, *descriptors):
+            poller.register(each, select.POLLIN)
+        while True:
+            self.check()
+            ended, self._child_ended = self._child_ended and self.children, False
+            found = poller.poll(0 if ended else milliseconds_until(deadline))
+            ready = [each for each, _ in found if each != self._descriptor]
+            if ready or ended or (not found and is_over(deadline)):
+                return ready
 
     def check(self) -> None:
-        """Raise Interrupted where a signal asks to end, while something else than `wait` keeps us waiting."""
-        if (info := signal.sigtimedwait(self.wanted, 0)) is not None:
-            interrupt(info.si_signo)
-
-
-def end_wait(number: int, frame: FrameType | None) -> None:
-    """The handler."""
-    interrupt(number)
+        """Act on the signals that have come. Raises Interrupted."""
+        while (info := self.signals.take()) is not None:
+            if info.si_signo == SIG.SIGCHLD:
+                self._child_ended = True
+            elif self.signals.asks(info):
+                interrupt(info.si_signo)
+            else:
+                self.hand_on(info)
+                self.signals.stop_as_well(info)

@@ -21,5 +21,8 @@ command = Concept(
     manual="""
     Status 126 or 127 says that COMMAND could not be executed. After any status but 0 nothing of it is left, unless
     nobody was there to read the report (141) or ipcctl was itself ended by SIGKILL: then the daemon runs on.
+
+    While ipcctl waits for the daemon (--ready, --alive-for), TERM, INT and QUIT end it and all that it started. Any
+    other signal that can be caught is handed on to it, a HUP too, but for CHLD, and what the terminal sends.
     """,
 )

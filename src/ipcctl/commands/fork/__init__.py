@@ -1,6 +1,7 @@
 """`ipcctl fork`: the concept shown, a command run and recorded, or the cost of starting a process measured."""
 
 from ..concept import Concept
+from ..signals import OF_ONE
 
 command = Concept(
     __name__,
@@ -13,5 +14,6 @@ command = Concept(
     exit status is COMMAND's. Signals sent to ipcctl reach COMMAND.
     """,
     use="run",
+    manual=OF_ONE,
     verbs={"cost": "Measure what starting a process costs."},
 )

@@ -1,6 +1,7 @@
 """`ipcctl orphan`: the concept shown, or a command run with every process accounted for that outlives its parent."""
 
 from ..concept import Concept
+from ..signals import OF_ONE
 
 command = Concept(
     __name__,
@@ -14,4 +15,5 @@ command = Concept(
     ipcctl itself is killed by SIGKILL, what it ran goes on.
     """,
     use="run",
+    manual=OF_ONE,
 )

@@ -1,6 +1,7 @@
 """`ipcctl pipe`: the concept shown, a pipeline, a conversation, a meter, or what each kind of pipe costs."""
 
 from ..concept import Concept
+from ..signals import OF_MANY
 
 command = Concept(
     __name__,
@@ -31,5 +32,6 @@ command = Concept(
     first process waits in. The bottleneck is the stage that was busy longest, if it was so for two thirds of the
     time that the pipeline took, and no other for more than two thirds of what it was; else there is no clear one.
     So there is none where all wait for ipcctl's own standard input or output.
-    """,
+    """
+    + OF_MANY,
 )

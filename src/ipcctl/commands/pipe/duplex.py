@@ -14,6 +14,7 @@ from ..arguments import Seconds
 from ..columns import RUN_COLUMNS
 from ..command import Command
 from ..running import run_and_report
+from ..signals import OF_MANY
 from ..wording import tell
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ or polls, with none of its processes at work or asleep for a time (/proc/PID/wch
 """
 
 
-@click.command(cls=Command, manual=MANUAL)
+@click.command(cls=Command, manual=MANUAL + OF_MANY)
 @click.option("--transcript", type=click.Path(), metavar="FILE", help="Write what each side said to FILE; - is stdout.")
 @click.option("--stall", type=Seconds(positive=True),
               help="Say who waits for what, when both have so long.  [default: never]")

@@ -1,6 +1,7 @@
 """`ipcctl pool`: the concept shown, or jobs of the user's own run so many at a time, with a record for each."""
 
 from ..concept import Concept
+from ..signals import OF_MANY
 
 command = Concept(
     __name__,
@@ -31,5 +32,6 @@ command = Concept(
     failed jobs and the summary. What a job that ended by itself leaves running is left; what that writes later is
     passed on as long as ipcctl runs. A time-out ends a job's whole tree; Ctrl-C and --halt now end every job's, and
     what jobs left running.
-    """,
+    """
+    + OF_MANY,
 )

@@ -46,5 +46,5 @@ def wait_until_due(due: float) -> None:
     """Wait until then (time.monotonic). Raises Interrupted for a signal that asks to end."""
     with Signals(ENDING) as signals:
         while info := signals.wait(due):
-            if info.si_signo in ENDING:
+            if signals.asks(info):
                 raise Interrupted(info.si_signo)

@@ -1,6 +1,7 @@
 """`ipcctl zombie`: the concept shown, or a command run to find out which of its processes do not wait for theirs."""
 
 from ..concept import Concept
+from ..signals import OF_ONE
 
 command = Concept(
     __name__,
@@ -14,4 +15,5 @@ command = Concept(
     COMMAND's. When ipcctl itself is killed by SIGKILL, what it ran goes on.
     """,
     use="run",
+    manual=OF_ONE,
 )

@@ -176,6 +176,8 @@ class Duplex(Run):
     timeout_s and grace_s are as in Run. strict: SIGPIPE is a failure even of one whose reader succeeded.
     """
 
+    ending = ENDING
+
     def __init__(
         self,
         commands: Sequence[str],
@@ -303,9 +305,10 @@ class Duplex(Run):
             if info is None:
                 self._given_up = self.asked_to_end
                 return
-            if info.si_signo in ENDING:
+            if signals.asks(info):
                 self._given_up = info.si_signo
                 return
+            signals.stop_as_well(info)
 
     # --- stalls
 

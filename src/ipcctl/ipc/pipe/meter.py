@@ -13,7 +13,7 @@ import time
 from typing import Any, Protocol
 
 from ...errors import EXIT_OK, EXIT_SIGNALLED
-from ...process.signals import ENDING
+from ...process.signals import ENDING, Arrived
 from .relay import AT_ONCE, PIPE_BYTES, READER_GONE, Link, Periodic, Relay, set_capacity
 
 CREDIT_S = 0.1  # so much of a pause is made up for: in any 5 s the rate is held within 2 %
@@ -84,13 +84,13 @@ class Meter:
                     relay.plan()
                     relay.add(self.link)
                     while self.asked_to_end is None:
-                        self._heed(relay.wait())
-                self._heed(signal.sigtimedwait(relay.waited_for, 0))  # one that came just as the input ended
+                        self._heed(relay, relay.wait())
+                self._heed(relay, relay.take())  # one that came just as the input ended
         finally:
             self.wall_s = time.monotonic() - self.began
 
-    def _heed(self, info: signal.struct_siginfo | None) -> None:
-        if info is not None and info.si_signo in ENDING:
+    def _heed(self, relay: Relay, info: Arrived | None) -> None:
+        if info is not None and relay.asks(info):
             self.asked_to_end = info.si_signo
 
     @property

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ...errors import EXIT_OK, EXIT_SIGNALLED, EXIT_TIMED_OUT
 from ...process.result import RunResult
 from ...process.run import Run
-from ...process.signals import Signals
+from ...process.signals import ENDING, Signals
 from .relay import INPUT_ENDED, PIPE_BYTES, READER_GONE, Link, Periodic, Relay, set_capacity, waiting_bytes
 from .stage_times import Sampler, StageTimes, bottleneck
 
@@ -38,6 +38,8 @@ class Pipeline(Run):
 
     strict: a stage that SIGPIPE ended counts as failed, even where its reader was done and succeeded.
     """
+
+    ending = ENDING
 
     def __init__(
         self, commands: Sequence[str], timeout_s: float | None = None, grace_s: float = 5.0, strict: bool = False

@@ -10,6 +10,7 @@ When this process is killed the kernel takes its locks, and with them its leases
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -18,7 +19,7 @@ from collections.abc import Callable, Sequence
 from ...errors import EXIT_FALSE, EXIT_OK
 from ...process.procfs import require
 from ...process.run import adopt_orphans, memory_file
-from ...process.signals import Signals
+from ...process.signals import FORWARDED, Arrived, Signals, send_on
 from ...process.spawn import LONGEST_ARGUMENT, spawn
 from ...process.terminate import (
     SCAN_EVERY_S,
@@ -32,7 +33,7 @@ from ...process.terminate import (
 from ...process.tree import children_of_ours, not_found, others_are_left
 from ...process.wait_status import decode
 from ...process.window import Window
-from .blocking import Wait, wait_for_change
+from .blocking import wait_for_change
 from .message import Message, Taken
 from .queue import Queue
 
@@ -99,12 +100,11 @@ class Worker:
         if self.lease_s is not None:
             require("what a command starts could not be found, to be ended with it")
         adopt_orphans()
-        with ChildWatcher() as ended, Window() as window:
+        with Window(FORWARDED, self._hand_on, children=True) as self._window:
             try:
                 while self._fill() or not self._is_over():
                     self._end_late()
-                    wait_for_change(self.queue, self._waiting(window, ended), None)
-                    ended.clear_wakeups()
+                    wait_for_change(self.queue, self._wait, None)
                     self._settle(self._reap())
             except BaseException:
                 self._end_all()
@@ -128,12 +128,16 @@ class Worker:
         held, closed = self.queue.left()
         return not held and (closed or self.until_empty)
 
-    def _waiting(self, window: Window, ended: ChildWatcher) -> Wait:
-        def wait(wakeup_fds: Sequence[int], until: float | None) -> None:
-            late = (each.late_at for each in self._jobs.values())
-            window.wait([*wakeup_fds, ended.wakeup_fd], min(filter(None, (until, *late)), default=None))
+    def _wait(self, wakeup_fds: Sequence[int], until: float | None) -> None:
+        late = (each.late_at for each in self._jobs.values())
+        self._window.wait(wakeup_fds, min(filter(None, (until, *late)), default=None))
 
-        return wait
+    def _hand_on(self, info: Arrived) -> None:
+        """Hand a signal to the commands: one that asks nobody to end is theirs to act on."""
+        for pid in self._jobs:
+            if not self._window.signals.has_it_too(info, pid):
+                with contextlib.suppress(PermissionError):  # it runs a set-user-ID program
+                    send_on(info, pid)
 
     def _start(self, taken: Taken) -> None:
         message = taken.messages[0]
@@ -237,30 +241,6 @@ class Worker:
             for each in unfinished:
                 if each not in well:
                     self.queue.requeue(each)
-
-
-class ChildWatcher:
-    """Makes the end of a child something to wait for beside other descriptors (signal.set_wakeup_fd)."""
-
-    def __enter__(self) -> ChildWatcher:
-        self.wakeup_fd, self.write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._before = signal.signal(signal.SIGCHLD, lambda number, frame: None)
-        self._wakeup_before = signal.set_wakeup_fd(self.write_fd, warn_on_full_buffer=False)
-        return self
-
-    def __exit__(self, *what_happened: object) -> None:
-        signal.set_wakeup_fd(self._wakeup_before)
-        signal.signal(signal.SIGCHLD, self._before)
-        os.close(self.wakeup_fd)
-        os.close(self.write_fd)
-
-    def clear_wakeups(self) -> None:
-        """Forget what was heard: a look at the children must come after this."""
-        try:
-            while os.read(self.wakeup_fd, 4096):
-                pass
-        except BlockingIOError:
-            pass
 
 
 def argument_problem(argv: Sequence[str]) -> str | None:

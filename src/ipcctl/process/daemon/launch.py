@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ...errors import EXIT_FALSE, EXIT_INTERNAL, EXIT_TIMED_OUT, LIMITS, BadInput, IpcctlError
 from ..procfs import Stat, children_of, is_there, require, stat_of
+from ..signals import FORWARDED, SIG, Arrived, send_on
 from ..window import Window
 from .child import EXEC, Account, DaemonSpec, become, tell
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from .notify_socket import NotifySocket
 
 NULL = "/dev/null"
+ENDS_START = {SIG.SIGINT, SIG.SIGQUIT, SIG.SIGTERM}  # the daemon with it; a HUP is the daemon's to act on
 
 
 class DidNotStart(IpcctlError):
@@ -78,7 +80,7 @@ class Launch:
         self._begun = time.monotonic()
         if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # inherited; with it there would be nobody to wait for
-        with Window() as window:
+        with Window(FORWARDED, self._hand_on, ENDS_START) as window:
             try:
                 self._fork(adopts=ready is not None or alive_for_s is not None)
                 self._see_exec(window)
@@ -93,6 +95,12 @@ class Launch:
             except BaseException:
                 self.undo()
                 raise
+
+    def _hand_on(self, info: Arrived) -> None:
+        """Hand a signal to the daemon; not what the terminal sent, from which a daemon is detached."""
+        if self.pid and self.wait_status is None and not info.from_terminal:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                send_on(info, self.pid)  # the first child does not wait for it yet: the PID can be nobody else's
 
     @property
     def adopted(self) -> Stat | None:

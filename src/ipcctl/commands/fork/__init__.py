@@ -1,7 +1,7 @@
 """`ipcctl fork`: the concept shown, a command run and recorded, or the cost of starting a process measured."""
 
+from ..command import OF_ONE
 from ..concept import Concept
-from ..signals import OF_ONE
 
 command = Concept(
     __name__,

@@ -1,7 +1,7 @@
 """`ipcctl orphan`: the concept shown, or a command run with every process accounted for that outlives its parent."""
 
+from ..command import OF_ONE
 from ..concept import Concept
-from ..signals import OF_ONE
 
 command = Concept(
     __name__,

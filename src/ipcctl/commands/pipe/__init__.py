@@ -1,7 +1,7 @@
 """`ipcctl pipe`: the concept shown, a pipeline, a conversation, a meter, or what each kind of pipe costs."""
 
+from ..command import OF_MANY
 from ..concept import Concept
-from ..signals import OF_MANY
 
 command = Concept(
     __name__,

@@ -12,9 +12,8 @@ from ...report.options import output_options
 from ...report.output import Output
 from ..arguments import Seconds
 from ..columns import RUN_COLUMNS
-from ..command import Command
+from ..command import OF_MANY, Command
 from ..running import run_and_report
-from ..signals import OF_MANY
 from ..wording import tell
 
 if TYPE_CHECKING:

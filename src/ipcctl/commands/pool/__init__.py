@@ -1,7 +1,7 @@
 """`ipcctl pool`: the concept shown, or jobs of the user's own run so many at a time, with a record for each."""
 
+from ..command import OF_MANY
 from ..concept import Concept
-from ..signals import OF_MANY
 
 command = Concept(
     __name__,

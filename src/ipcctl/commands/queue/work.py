@@ -6,8 +6,8 @@ import click
 
 from ...errors import BadInput
 from ..arguments import Seconds
+from ..command import OF_MANY
 from ..names import CommandAfterDashes, ObjectName
-from ..signals import OF_MANY
 from . import notice, queues
 
 

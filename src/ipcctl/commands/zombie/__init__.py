@@ -1,7 +1,7 @@
 """`ipcctl zombie`: the concept shown, or a command run to find out which of its processes do not wait for theirs."""
 
+from ..command import OF_ONE
 from ..concept import Concept
-from ..signals import OF_ONE
 
 command = Concept(
     __name__,

@@ -1,0 +1,165 @@
+"""The contract of job control: under a shell on a terminal, Ctrl-Z, fg, bg and Ctrl-C are as without ipcctl."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import select
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from supervisors import SUPERVISORS, arguments, environment
+from support import DEADLINE_S, IPCCTL, state_of, wait_until
+
+TSTP, CONT, INT = signal.SIGTSTP, signal.SIGCONT, signal.SIGINT
+# Those whose command is in the terminal's foreground with them: a daemon is not.
+ON_TERMINAL = sorted(set(SUPERVISORS) - {"double-fork"})
+# Says its PID, and writes down each TSTP (after which it stops), CONT and INT that it gets.
+COMMAND = """
+import os, signal, sys
+out = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+def note(number, frame):
+    os.write(out, b"%d\\n" % number)
+    if number == signal.SIGTSTP:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    if number == signal.SIGINT:
+        os._exit(9)
+for each in (signal.SIGTSTP, signal.SIGCONT, signal.SIGINT):
+    signal.signal(each, note)
+os.write(out, b"pid %d\\n" % os.getpid())
+while True:
+    signal.pause()
+"""
+
+
+class Terminal:
+    """An interactive bash on a pseudo-terminal, with job control."""
+
+    def __init__(self, master: int, shell: subprocess.Popen[bytes]) -> None:
+        self.master = master
+        self.shell = shell
+        self.seen = ""
+
+    def type(self, text: str) -> None:
+        """Type it."""
+        os.write(self.master, text.encode())
+
+    def expect(self, text: str) -> None:
+        """Read until that is shown, and forget what was shown up to there."""
+        end = time.monotonic() + DEADLINE_S
+        while text not in self.seen:
+            ready = select.select([self.master], [], [], max(end - time.monotonic(), 0))[0]
+            assert ready, f"{text!r} is not shown: {self.seen!r}"
+            self.seen += os.read(self.master, 4096).decode(errors="replace")
+        self.seen = self.seen.partition(text)[2]
+
+
+@contextlib.contextmanager
+def terminal(directory: Path) -> Iterator[Terminal]:
+    """Yield a shell on a terminal; it and all of its jobs are ended with the block."""
+    master, slave = pty.openpty()
+
+    def lead() -> None:
+        os.setsid()
+        os.close(os.open(os.ttyname(slave), os.O_RDWR))  # it becomes the controlling terminal
+
+    env = environment(directory, PS1="ready> ", TERM="dumb", HISTFILE="/dev/null")
+    command = ["bash", "--norc", "--noprofile", "--noediting", "-i"]
+    with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=env, preexec_fn=lead) as shell:
+        os.close(slave)
+        try:
+            found = Terminal(master, shell)
+            found.expect("ready> ")
+            yield found
+        finally:
+            shell.kill()
+            shell.wait()
+            os.close(master)
+
+
+class Job:
+    """A supervisor that the shell runs, with the command that records."""
+
+    def __init__(self, on: Terminal, name: str, directory: Path) -> None:
+        self.on = on
+        self.path = directory / "record"
+        command: Sequence[str] = [sys.executable, "-I", "-S", "-c", COMMAND, str(self.path)]
+        if name in ("pipe", "duplex"):
+            command = ["exec", *command]
+        line = shlex.join([IPCCTL, *arguments(name, command, directory)])
+        on.type(f"{line}\n")
+        wait_until(lambda: self.lines, "the command's start")
+        self.pid = int(self.lines[0].split()[1])
+        parent = Path(f"/proc/{self.pid}/stat").read_bytes().rpartition(b") ")[2].split()[1]
+        self.ipcctl = int(parent)
+
+    @property
+    def lines(self) -> list[str]:
+        """What the command has written down."""
+        text = self.path.read_text() if self.path.exists() else ""
+        return text.splitlines() if text.endswith("\n") else []
+
+    @property
+    def got(self) -> list[int]:
+        """The signals that it got, but for CONT."""
+        return [int(each) for each in self.lines[1:] if int(each) != CONT]
+
+    def stops(self) -> None:
+        """Wait until the command and ipcctl are stopped, and the shell has the terminal again."""
+        wait_until(lambda: state_of(self.pid) == state_of(self.ipcctl) == "T", "that both stop")
+        self.on.expect("ready> ")
+
+    def goes_on(self) -> None:
+        """Wait until both run."""
+        wait_until(lambda: state_of(self.pid) in "SR" and state_of(self.ipcctl) in "SR", "that both go on")
+
+
+@pytest.mark.parametrize("name", ON_TERMINAL)
+def test_ctrl_z_fg_bg_and_ctrl_c_are_as_without_ipcctl(name: str, tmp_path: Path) -> None:
+    """Each is got once: what the terminal sends to the whole process group is not sent again."""
+    with terminal(tmp_path) as on:
+        job = Job(on, name, tmp_path)
+        for number, resume in enumerate(("fg", "bg; fg", "fg"), 1):
+            on.type("\x1a")
+            job.stops()
+            assert job.got == [TSTP] * number
+            on.type(f"{resume}\n")
+            job.goes_on()
+        on.type("\x03")
+        on.expect("ready> ")
+        on.type("echo status $?.\n")
+        on.expect("status 130." if SUPERVISORS[name].many else "status 9.")
+        assert job.got == [TSTP] * 3 + [INT]
+
+
+@pytest.mark.parametrize("name", ON_TERMINAL)
+def test_stopped_and_continued_by_its_pid_alone_the_command_is_too(name: str, tmp_path: Path) -> None:
+    with terminal(tmp_path) as on:
+        job = Job(on, name, tmp_path)
+        os.kill(job.ipcctl, TSTP)
+        job.stops()
+        os.kill(job.ipcctl, CONT)
+        job.goes_on()
+        wait_until(lambda: str(int(CONT)) in job.lines, "that the command is continued")
+        assert job.got == [TSTP]
+        os.kill(job.ipcctl, signal.SIGTERM)
+        wait_until(lambda: state_of(job.pid) == "", "the command's end")
+
+
+@pytest.mark.parametrize("name", ON_TERMINAL)
+def test_stopped_by_the_terminal_and_continued_by_its_pid_alone(name: str, tmp_path: Path) -> None:
+    with terminal(tmp_path) as on:
+        job = Job(on, name, tmp_path)
+        on.type("\x1a")
+        job.stops()
+        os.kill(job.ipcctl, CONT)
+        job.goes_on()
+        os.kill(job.ipcctl, signal.SIGTERM)
+        wait_until(lambda: state_of(job.pid) == "", "the command's end")

@@ -27,7 +27,7 @@ from ..errors import IpcctlError
 from ..waiting import TICK_S, is_over, poll_for
 from .pid_counter import PidCounter
 from .procfs import NEVER_READ, Stat, is_own, stat_of
-from .signals import CATCHABLE, Arrived, Signals, blocked, send_on
+from .signals import CATCHABLE, ENDING, Arrived, Signals, blocked, send_on
 from .tree import all_below
 from .unseen import is_still, unseen_children
 
@@ -291,7 +291,8 @@ def wait_for_end(process: Stat, deadline: float) -> None:
 
 def hurried() -> bool:
     """Return whether a blocked signal asks to end: while others are ended, by somebody who would not wait longer."""
-    return not signal.sigpending().isdisjoint(ENDING)
+    asking = ENDING - {signal.SIGHUP}  # which is no end of one command
+    return any(signal.getsignal(each) is not signal.SIG_IGN for each in signal.sigpending() & asking)
 
 
 @contextlib.contextmanager

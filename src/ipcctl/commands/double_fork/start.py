@@ -65,7 +65,8 @@ def command(
 ) -> int:  # fmt: skip
     """Start COMMAND as a daemon, and report what the kernel says of it."""
     from ...process.daemon.child import DaemonSpec
-    from ...process.daemon.launch import NULL, Launch, account_of, open_streams
+    from ...process.daemon.launch import ENDS_START, NULL, Launch, account_of, open_streams
+    from ...process.signals import FORWARDED
     from ...process.window import Window
 
     output.open()
@@ -75,7 +76,7 @@ def command(
     said = None if err == NULL else err
     spec = DaemonSpec(argv, open_streams(out, err), how["chdir"], how["umask"], account, how["pidfile"], log=said)
     launch = Launch(spec, how["grace"])
-    with Window() as window:  # until the report is written: before that a signal ends the daemon, too
+    with Window(FORWARDED, ending=ENDS_START) as window:  # until the report is written: before that a signal ends the daemon, too
         try:
             message = begin(launch, how["ready"], how["timeout"], how["alive_for"])
         except BaseException:

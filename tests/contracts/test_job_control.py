@@ -20,6 +20,7 @@ from support import DEADLINE_S, IPCCTL, state_of, wait_until
 
 TSTP, CONT, INT = signal.SIGTSTP, signal.SIGCONT, signal.SIGINT
 # Those whose command is in the terminal's foreground with them: a daemon is not.
+pytestmark = pytest.mark.usefixtures("adopting")  # what the shell ran falls to the test when the shell ends
 ON_TERMINAL = sorted(set(SUPERVISORS) - {"double-fork"})
 # Says its PID, and writes down each TSTP (after which it stops), CONT and INT that it gets.
 COMMAND = """

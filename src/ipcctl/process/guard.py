@@ -21,6 +21,7 @@ from ..errors import CannotStart
 from .fds import open_descriptors
 from .prctl import PR_SET_PDEATHSIG, prctl
 from .run import adopt_orphans
+from .signals import CATCHABLE, blocked
 from .spawn import spawn
 from .tree import ended_children, has_children
 
@@ -35,13 +36,12 @@ def spawn_guarded(argv: Sequence[str], redirect: Mapping[int, int], environment:
     """
     failure, writing = os.pipe()
     supervisor = os.getpid()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
-        pid = os.fork()
-        if pid == 0:
-            be_guard(supervisor, argv, redirect, environment, writing)
+        with blocked(CATCHABLE):
+            pid = os.fork()
+            if pid == 0:
+                be_guard(supervisor, argv, redirect, environment, writing)
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(writing)
     with open(failure, "rb") as file:
         told = file.read().decode("utf-8", "surrogateescape")

@@ -76,7 +76,8 @@ def command(
     said = None if err == NULL else err
     spec = DaemonSpec(argv, open_streams(out, err), how["chdir"], how["umask"], account, how["pidfile"], log=said)
     launch = Launch(spec, how["grace"])
-    with Window(FORWARDED, ending=ENDS_START) as window:  # until the report is written: before that a signal ends the daemon, too
+    # Until the report is written: before that a signal ends the daemon, too.
+    with Window(FORWARDED, ending=ENDS_START) as window:
         try:
             message = begin(launch, how["ready"], how["timeout"], how["alive_for"])
         except BaseException:

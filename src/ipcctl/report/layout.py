@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from .model import Column
-from .terminal import cut, display_width, fold, is_narrow, wrap
+from .terminal import GAP, cut, display_width, fold, is_narrow, wrap
 
-GAP = 2  # spaces between columns
 INDENT = 4  # of the lines on which a row goes on
 MOST_LINES = 3  # that a row's columns are spread over; of more, a record is easier to read
 LEAST = 8  # columns that a text keeps

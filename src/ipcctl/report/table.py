@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import layout
-from .layout import Cells, Table
 from .model import CHECK_COLUMNS, Check, Column, Report, Row, tally
 from .sink import Sink
-from .terminal import fold, is_narrow, padded, visible_line, wrap
+from .terminal import GAP, fold, is_narrow, padded, visible_line, wrap
 from .values import duration, humane
+
+if TYPE_CHECKING:
+    from .layout import Cells
 
 RECORD_FROM = 8  # a single row with as many columns is written as a record: one field a line
 LEAST_VALUE = 8  # columns that a record's value gets beside its name; with fewer, it goes on below
@@ -82,6 +83,8 @@ class Page:
         indent = max((len(each.label) for each in columns), default=0)
         shown = cells
         if self.width:
+            from . import layout
+
             widths = [max(self.width - indent - 4, LEAST_VALUE)] * len(columns)
             short = [layout.shortened(columns, line, widths) for line in cells]
             shown = layout.distinct(cells, short, widths)
@@ -116,7 +119,9 @@ class Page:
 
     def _fitted(self, columns: Sequence[Column], labels: Sequence[str], cells: Cells) -> Iterable[str]:
         """Return the lines of a table that fits the terminal; of none where it was written as records."""
-        table = Table(columns, labels, cells, self.width or 0)
+        from . import layout
+
+        table = layout.Table(columns, labels, cells, self.width or 0)
         bands = table.bands()
         if not bands:
             self.records(columns, cells)
@@ -133,6 +138,8 @@ class Page:
 
 def heights(header: Sequence[str], cells: Cells) -> list[int]:
     """Return how many lines the header takes, with the one that is drawn below it, and each row."""
+    from . import layout
+
     above = [layout.height(header), 1] if header else []
     return above + [layout.height(line) for line in cells]
 
@@ -157,7 +164,7 @@ def tabulated(columns: Sequence[Column], labels: Sequence[str], cells: Cells) ->
     lines: list[str] = text.split("\n")
     widths = list(map(len, lines[1].split())) if labels else []  # of the dashes
     above = [map(padded, line, widths, right) for line in list(zip(*heads, strict=True))[:-1]]
-    return [*((" " * layout.GAP).join(line) for line in above), *lines]
+    return [*((" " * GAP).join(line) for line in above), *lines]
 
 
 def tabulate_for(cells: Iterable[Sequence[str]]) -> Any:

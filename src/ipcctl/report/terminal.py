@@ -13,6 +13,8 @@ FIRST_COMBINING = "\u0300"  # each printable character before it takes one colum
 DRAWN = dict.fromkeys(map(ord, "…·–→►◄▲●×±⁹✓✗░╎╲─━│┌┐└┘├┤┬┴┼┓┗┿═"), "-")  # and each of these, which ipcctl writes
 BREAK_AFTER = "_-./,:="
 
+GAP = 2  # spaces between the columns of a table
+
 
 def visible_line(line: str) -> str:
     """Return the text on one line, with nothing in it that a terminal would obey."""

@@ -117,9 +117,12 @@ class Job:
         wait_until(lambda: state_of(self.pid) == state_of(self.ipcctl) == "T", "that both stop")
         self.on.expect("ready> ")
 
-    def goes_on(self) -> None:
-        """Wait until both run."""
+    def goes_on(self, in_foreground: bool = False) -> None:
+        """Wait until both run, and the terminal is theirs: what is typed before that goes to the shell."""
         wait_until(lambda: state_of(self.pid) in "SR" and state_of(self.ipcctl) in "SR", "that both go on")
+        if in_foreground:
+            wait_until(lambda: os.tcgetpgrp(self.on.master) == os.getpgid(self.ipcctl), "that the terminal is theirs")
+            wait_until(lambda: self.lines.count(str(int(CONT))) >= len(self.got), "that the command is continued")
 
 
 @pytest.mark.parametrize("name", ON_TERMINAL)
@@ -132,7 +135,7 @@ def test_ctrl_z_fg_bg_and_ctrl_c_are_as_without_ipcctl(name: str, tmp_path: Path
             job.stops()
             assert job.got == [TSTP] * number
             on.type(f"{resume}\n")
-            job.goes_on()
+            job.goes_on(in_foreground=True)
         on.type("\x03")
         on.expect("ready> ")
         on.type("echo status $?.\n")

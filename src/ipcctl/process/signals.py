@@ -20,12 +20,12 @@ import sys
 import time
 from collections.abc import Collection, Iterable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ..waiting import checks, interrupt
 
 if TYPE_CHECKING:
-    import ctypes
+    pass
 
 SIG = signal.Signals
 LAST = 64
@@ -38,6 +38,8 @@ BY_PYTHON = frozenset({SIG.SIGPIPE, SIG.SIGXFSZ})  # ignored by the interpreter,
 HIDDEN = frozenset({32, 33})  # by the C library
 SI_KERNEL, SI_USER, SI_TKILL = 0x80, 0, -6  # siginfo_t's si_code: the terminal's (Ctrl-C); kill(2)'s; tgkill(2)'s
 SIGINFO_BYTES = 128
+SIGSET_BYTES = 128  # of the C library's sigset_t
+WORD_BITS = 8 * struct.calcsize("@L")
 IS_64_BIT = sys.maxsize > 1 << 32
 SENDER_AT = 16 if IS_64_BIT else 12  # where siginfo_t has si_pid
 # rt_sigprocmask, rt_sigtimedwait, rt_sigqueueinfo: the C library's own forms hide 32 and 33, or the sender.
@@ -46,13 +48,16 @@ SYSTEM_CALLS = {"x86_64": (14, 128, 129), "aarch64": GENERIC, "riscv64": GENERIC
 SIG_SET_BYTES = 8  # of the kernel's sigset_t
 
 
-class Arrived(NamedTuple):
-    """A signal that was taken, with what the kernel tells of it (sigaction(2), siginfo_t)."""
+class Arrived:
+    """A signal that was taken, with what the kernel tells of it (sigaction(2)); `raw` is the siginfo_t."""
 
-    si_signo: int
-    si_code: int
-    si_pid: int
-    raw: bytes
+    __slots__ = ("raw", "si_code", "si_pid", "si_signo")
+
+    def __init__(self, si_signo: int, si_code: int, si_pid: int, raw: bytes) -> None:
+        self.si_signo = si_signo
+        self.si_code = si_code
+        self.si_pid = si_pid
+        self.raw = raw
 
     @property
     def from_terminal(self) -> bool:
@@ -150,7 +155,6 @@ class Taking:
         import ctypes
 
         self._libc = libc()
-        self._time = (ctypes.c_long * 2)()  # struct timespec
         self._info = ctypes.create_string_buffer(SIGINFO_BYTES)
         self._set = sigset(numbers)
         self._calls = system_calls()
@@ -178,8 +182,7 @@ class Taking:
             until = None
         else:
             left = max(deadline - time.monotonic(), 0.0) if deadline else 0.0
-            self._time[0], self._time[1] = int(left), int(left % 1 * 1e9)
-            until = self._time
+            until = struct.pack("@ll", int(left), int(left % 1 * 1e9))  # struct timespec
         if self._calls:
             found = self._libc.syscall(self._number, self._set, self._info, until, self._size)
         else:
@@ -244,7 +247,7 @@ def change_mask(how: int, numbers: Iterable[int]) -> set[int]:
     """As pthread_sigmask(3), for 32 and 33 as well; returns the mask that was before."""
     import ctypes
 
-    before, calls = sigset(()), system_calls()
+    before, calls = ctypes.create_string_buffer(SIGSET_BYTES), system_calls()
     if calls:
         number, size = ctypes.c_long(calls[0]), ctypes.c_long(SIG_SET_BYTES)
         failed = libc().syscall(number, ctypes.c_long(how), sigset(numbers), before, size)
@@ -252,7 +255,7 @@ def change_mask(how: int, numbers: Iterable[int]) -> set[int]:
         failed = libc().pthread_sigmask(how, sigset(numbers), before)
     if failed:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return {each for each in range(1, LAST + 1) if has_signal(before, each)}
+    return signals_in(before.raw)
 
 
 def signal_descriptor(numbers: Iterable[int]) -> int:
@@ -279,23 +282,20 @@ def system_calls() -> tuple[int, int, int] | None:
     return SYSTEM_CALLS.get(os.uname().machine) if IS_64_BIT else None
 
 
-def sigset(numbers: Iterable[int]) -> ctypes.Array[ctypes.c_ulong]:
-    """A sigset_t, as C has it."""
-    import ctypes
-
-    word = 8 * ctypes.sizeof(ctypes.c_ulong)
-    mask = (ctypes.c_ulong * (1024 // word))()
+def sigset(numbers: Iterable[int]) -> bytes:
+    """Return a sigset_t, as C has it: words of a long, the first with signals 1 and up from its lowest bit."""
+    bits = 0
     for number in numbers:
-        mask[(number - 1) // word] |= 1 << (number - 1) % word
-    return mask
+        bits |= 1 << number - 1
+    words = bits & (1 << WORD_BITS) - 1, bits >> WORD_BITS  # the second is in use where a long has 32 bits
+    return struct.pack("@LL", *words).ljust(SIGSET_BYTES, b"\0")
 
 
-def has_signal(mask: ctypes.Array[ctypes.c_ulong], number: int) -> bool:
-    """Return whether a sigset_t has that signal."""
-    import ctypes
-
-    word = 8 * ctypes.sizeof(ctypes.c_ulong)
-    return bool(mask[(number - 1) // word] >> (number - 1) % word & 1)
+def signals_in(raw: bytes) -> set[int]:
+    """Return the signals that are in a sigset_t."""
+    low, high = struct.unpack_from("@LL", raw)
+    bits = low | high << WORD_BITS
+    return {number for number in range(1, LAST + 1) if bits >> number - 1 & 1}
 
 
 def signal_name(number: int) -> str:

@@ -118,11 +118,20 @@ class Job:
         self.on.expect("ready> ")
 
     def goes_on(self, in_foreground: bool = False) -> None:
-        """Wait until both run, and the terminal is theirs: what is typed before that goes to the shell."""
-        wait_until(lambda: state_of(self.pid) in "SR" and state_of(self.ipcctl) in "SR", "that both go on")
+        """Wait until both run, ipcctl has taken the CONT, and the terminal is theirs where it is to be.
+
+        What is typed before that goes to the shell; and a stop that comes before the CONT was taken is undone by it.
+        """
+        wait_until(lambda: state_of(self.pid) in "SR" and has_nothing_pending(self.ipcctl), "that both go on")
         if in_foreground:
             wait_until(lambda: os.tcgetpgrp(self.on.master) == os.getpgid(self.ipcctl), "that the terminal is theirs")
-            wait_until(lambda: self.lines.count(str(int(CONT))) >= len(self.got), "that the command is continued")
+
+
+def has_nothing_pending(pid: int) -> bool:
+    """Whether a process sleeps, and no signal is pending for it (proc(5), SigPnd and ShdPnd)."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    found = {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return found["State"][0] == "S" and not int(found["SigPnd"], 16) | int(found["ShdPnd"], 16)
 
 
 @pytest.mark.parametrize("name", ON_TERMINAL)

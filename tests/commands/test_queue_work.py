@@ -240,3 +240,19 @@ def test_a_daemon_that_a_command_left_is_left(queue: Queue, env: dict[str, str])
 def test_its_help_says_what_happens_to_a_message() -> None:
     text = re.sub(r"\s+", " ", ipcctl("queue", "work", "--help").stdout)
     assert "The messages of a worker that is killed are requeued at once; the COMMANDs that it ran go on." in text
+
+
+def test_with_a_lease_too_signals_reach_the_command(queue: Queue, env: dict[str, str], tmp_path: Path) -> None:
+    """They are the command's to act on, whatever is between it and the worker."""
+    queue("put", "q", "m")
+    log = tmp_path / "signals"
+    traps = f"trap 'echo USR1 >> {log}' USR1; trap 'exit 0' USR2"
+    script = f"{traps}; echo up >> {log}; while :; do sleep 0.01; done # {{}}"
+    with started("queue", "work", "q", "--lease", "1h", "--until-empty", "--", "sh", "-c", script, env=env) as worker:
+        for number, wanted in ((None, "up\n"), (signal.SIGUSR1, "up\nUSR1\n"), (signal.SIGUSR1, "up\nUSR1\nUSR1\n")):
+            if number is not None:
+                worker.send_signal(number)
+            wait_until(lambda wanted=wanted: log.exists() and log.read_text() == wanted)
+        worker.send_signal(signal.SIGUSR2)
+        worker.communicate()
+    assert worker.returncode == 0

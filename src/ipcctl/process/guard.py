@@ -4,8 +4,9 @@
         ▲                  │ adopts what loses its parent, and reaps it
         └── ends as ───────┘ the command did, and then; once told to keep all, when nothing of the tree is left
 
-The guard is a child subreaper, which nothing can leave that descends from it. It blocks every signal, those of the
-terminal too. When it ends, or is killed with the supervisor (PR_SET_PDEATHSIG), what is left of the tree goes on.
+The guard is a child subreaper, which nothing can leave that descends from it. It blocks every signal, and hands on to
+the command those that the supervisor hands on; the terminal's came to the command as well. When it ends, or is killed
+with the supervisor (PR_SET_PDEATHSIG), what is left of the tree goes on.
 """
 
 from __future__ import annotations
@@ -21,11 +22,16 @@ from ..errors import CannotStart
 from .fds import open_descriptors
 from .prctl import PR_SET_PDEATHSIG, prctl
 from .run import adopt_orphans
-from .signals import CATCHABLE, blocked
+from .signals import CATCHABLE, SI_QUEUE, Arrived, Taking, blocked, libc, send_on
 from .spawn import spawn
 from .tree import ended_children, has_children
 
-KEEP_ALL = signal.SIGUSR1  # asks a guard to stay until nothing of the tree is left
+KEEP_ALL = signal.SIGUSR1  # queued by the supervisor itself; one that it hands on is by kill(2), or has another sender
+
+
+def keep_all(guard: int) -> None:
+    """Ask a guard to stay until nothing of the tree is left (sigqueue(3))."""
+    libc().sigqueue(guard, int(KEEP_ALL), None)
 
 
 def spawn_guarded(argv: Sequence[str], redirect: Mapping[int, int], environment: Mapping[str, str]) -> int:
@@ -69,23 +75,31 @@ def be_guard(
                 os._exit(1)
             for each in (failure, *redirect.values()):
                 os.close(each)
-            wait_status = see_end(command)
+            wait_status = see_end(command, supervisor)
         end_like(wait_status)
     finally:
         os._exit(1)
 
 
-def see_end(command: int) -> int:
+def see_end(command: int, supervisor: int) -> int:
     """Wait until the command has ended, or all of its tree where that is asked for; return its wait status."""
+    taking = Taking(CATCHABLE)
     wait_status, all_of_it = None, False
+    info: Arrived | None = None
     while True:
+        while info is not None or (info := taking.take(0.0)) is not None:
+            if info.si_signo == KEEP_ALL and info.si_code == SI_QUEUE and info.si_pid == supervisor:
+                all_of_it = True
+            elif info.si_signo != signal.SIGCHLD and not info.from_terminal and wait_status is None:
+                with contextlib.suppress(PermissionError):  # it runs a set-user-ID program
+                    send_on(info, command)  # a child that was not waited for: the PID is nobody else's
+            info = None
         for pid, status, _ in ended_children():
             if pid == command:
                 wait_status = status
-        all_of_it = all_of_it or KEEP_ALL in signal.sigpending()
         if wait_status is not None and not (all_of_it and has_children()):
             return wait_status
-        all_of_it = signal.sigwait({signal.SIGCHLD, KEEP_ALL}) == KEEP_ALL or all_of_it
+        info = taking.take(None)
 
 
 def end_like(wait_status: int) -> NoReturn:

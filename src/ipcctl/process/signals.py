@@ -36,7 +36,8 @@ ENDING_ONE = frozenset({SIG.SIGINT, SIG.SIGTERM})  # after which one command has
 STOPPING = frozenset({SIG.SIGTSTP, SIG.SIGTTIN, SIG.SIGTTOU})  # those of job control, which can be caught
 BY_PYTHON = frozenset({SIG.SIGPIPE, SIG.SIGXFSZ})  # ignored by the interpreter, not by who started us
 HIDDEN = frozenset({32, 33})  # by the C library
-SI_KERNEL, SI_USER, SI_TKILL = 0x80, 0, -6  # siginfo_t's si_code: the terminal's (Ctrl-C); kill(2)'s; tgkill(2)'s
+# siginfo_t's si_code: the terminal's (Ctrl-C); kill(2)'s; sigqueue(3)'s; tgkill(2)'s
+SI_KERNEL, SI_USER, SI_QUEUE, SI_TKILL = 0x80, 0, -1, -6
 SIGINFO_BYTES = 128
 SIGSET_BYTES = 128  # of the C library's sigset_t
 WORD_BITS = 8 * struct.calcsize("@L")

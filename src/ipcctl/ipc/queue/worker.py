@@ -206,10 +206,10 @@ class Worker:
                 continue
             tree = Descendants(of=job.pid)
             if not job.is_late:
-                from ...process.guard import KEEP_ALL
+                from ...process.guard import keep_all
 
                 job.is_late = True
-                os.kill(job.pid, KEEP_ALL)
+                keep_all(job.pid)
                 signal_all(tree, signal.SIGTERM, wake=True)
                 job.late_at = time.monotonic() + self.grace_s
             else:

@@ -11,6 +11,7 @@ from ..report.output import Output
 
 if TYPE_CHECKING:
     from ..process.run import Run
+    from ..process.subreaper import Subreaper
 
 
 def show(output: Output, concept: str, **options: Any) -> int:
@@ -44,3 +45,16 @@ def run_and_report(output: Output, concept: str, job: Run, report: Callable[[], 
     if output.on_stderr and output.format == "table" and len(failures) == 1 and not any(each.pid for each in records):
         return
     output.write(report())
+
+
+def outcome_of(job: Subreaper, status: int) -> dict[str, Any]:
+    """What the summary of a command that was run as below an init begins with; `status` is what ipcctl ends with."""
+    record = job.records[0]
+    return {
+        "status": status,
+        "exit_code": record.exit_code,
+        "signal": record.signal,
+        "wall_s": job.wall_s,
+        "descendants": job.descendants,
+        "unseen": job.unseen,
+    }

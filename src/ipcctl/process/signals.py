@@ -20,12 +20,9 @@ import sys
 import time
 from collections.abc import Collection, Iterable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..waiting import checks, interrupt
-
-if TYPE_CHECKING:
-    pass
 
 SIG = signal.Signals
 LAST = 64
@@ -36,8 +33,8 @@ ENDING_ONE = frozenset({SIG.SIGINT, SIG.SIGTERM})  # after which one command has
 STOPPING = frozenset({SIG.SIGTSTP, SIG.SIGTTIN, SIG.SIGTTOU})  # those of job control, which can be caught
 BY_PYTHON = frozenset({SIG.SIGPIPE, SIG.SIGXFSZ})  # ignored by the interpreter, not by who started us
 HIDDEN = frozenset({32, 33})  # by the C library
-# siginfo_t's si_code: the terminal's (Ctrl-C); kill(2)'s; sigqueue(3)'s; tgkill(2)'s
-SI_KERNEL, SI_USER, SI_QUEUE, SI_TKILL = 0x80, 0, -1, -6
+# siginfo_t's si_code: the terminal's (Ctrl-C); sigqueue(3)'s; tgkill(2)'s
+SI_KERNEL, SI_QUEUE, SI_TKILL = 0x80, -1, -6
 SIGINFO_BYTES = 128
 SIGSET_BYTES = 128  # of the C library's sigset_t
 WORD_BITS = 8 * struct.calcsize("@L")
@@ -46,7 +43,7 @@ SENDER_AT = 16 if IS_64_BIT else 12  # where siginfo_t has si_pid
 # rt_sigprocmask, rt_sigtimedwait, rt_sigqueueinfo: the C library's own forms hide 32 and 33, or the sender.
 GENERIC = (135, 137, 138)
 SYSTEM_CALLS = {"x86_64": (14, 128, 129), "aarch64": GENERIC, "riscv64": GENERIC, "loongarch64": GENERIC}
-SIG_SET_BYTES = 8  # of the kernel's sigset_t
+KERNEL_SIGSET_BYTES = 8  # of the kernel's sigset_t
 
 
 class Arrived:
@@ -160,7 +157,7 @@ class Taking:
         self._set = sigset(numbers)
         self._calls = system_calls()
         self._number = ctypes.c_long(self._calls[1] if self._calls else 0)
-        self._size = ctypes.c_long(SIG_SET_BYTES)
+        self._size = ctypes.c_long(KERNEL_SIGSET_BYTES)
         self._errno = ctypes.get_errno
 
     def take(self, deadline: float | None) -> Arrived | None:
@@ -250,7 +247,7 @@ def change_mask(how: int, numbers: Iterable[int]) -> set[int]:
 
     before, calls = ctypes.create_string_buffer(SIGSET_BYTES), system_calls()
     if calls:
-        number, size = ctypes.c_long(calls[0]), ctypes.c_long(SIG_SET_BYTES)
+        number, size = ctypes.c_long(calls[0]), ctypes.c_long(KERNEL_SIGSET_BYTES)
         failed = libc().syscall(number, ctypes.c_long(how), sigset(numbers), before, size)
     else:
         failed = libc().pthread_sigmask(how, sigset(numbers), before)

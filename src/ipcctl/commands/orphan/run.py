@@ -12,7 +12,7 @@ from ...report.options import output_options
 from ...report.output import Output
 from ..arguments import Seconds
 from ..command import Command
-from ..running import run_and_report
+from ..running import outcome_of, run_and_report
 
 if TYPE_CHECKING:
     from ...process.subreaper import Subreaper
@@ -64,19 +64,14 @@ def report_of(job: Subreaper, fail_on_leak: bool) -> Report:
 
     note_orphans(job)
     rows = orphan_rows(job)
-    record, status = job.records[0], job.status_with(fail_on_leak, len(rows))
+    status = job.status_with(fail_on_leak, len(rows))
     summary: dict[str, Any] = {
-        "status": status,
-        "exit_code": record.exit_code,
-        "signal": record.signal,
-        "wall_s": job.wall_s,
-        "descendants": job.descendants,
-        "unseen": job.unseen,
+        **outcome_of(job, status),
         "orphans": len(rows),
         "left": job.still_running,
         "running": sum(row["running"] for row in rows),
         "timed_out": job.time_was_up,
-        "start_error": record.start_error,
+        "start_error": job.records[0].start_error,
     }
     return Report("orphan", COLUMNS, status == EXIT_OK, summary, rows, events=job.events,
                   title="processes that outlived their parent")  # fmt: skip

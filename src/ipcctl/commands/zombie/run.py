@@ -12,7 +12,7 @@ from ...report.options import output_options
 from ...report.output import Output
 from ..arguments import Seconds
 from ..command import Command
-from ..running import run_and_report
+from ..running import outcome_of, run_and_report
 
 if TYPE_CHECKING:
     from ...process.subreaper import Subreaper
@@ -54,18 +54,13 @@ def report_of(job: Subreaper, fail_on_leak: bool) -> Report:
 
     note_zombies(job)
     rows = zombie_rows(job)
-    record, status = job.records[0], job.status_with(fail_on_leak, len(rows))
+    status = job.status_with(fail_on_leak, len(rows))
     summary: dict[str, Any] = {
-        "status": status,
-        "exit_code": record.exit_code,
-        "signal": record.signal,
-        "wall_s": job.wall_s,
-        "descendants": job.descendants,
-        "unseen": job.unseen,
+        **outcome_of(job, status),
         "zombies": len(rows),
         "longest_s": max((row["lasted_s"] for row in rows), default=None),
         "negligent_parents": len({row["parent_pid"] for row in rows}),
-        "start_error": record.start_error,
+        "start_error": job.records[0].start_error,
     }
     return Report("zombie", COLUMNS, status == EXIT_OK, summary, rows, events=job.events,
                   title=f"zombies for longer than {job.longer_than_s:g} s")  # fmt: skip

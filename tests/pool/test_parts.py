@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import end_children, wait_until
 
 from ipcctl.commands.pool.slots import slots_of
 from ipcctl.errors import BadInput
 from ipcctl.pool import processors
 from ipcctl.pool.arguments import LineReader, Listed
-from ipcctl.pool.job_tree import JobTree, RlimitTag, mark_of
 from ipcctl.pool.jobs import JobSource
 from ipcctl.pool.output import Tagged
-from ipcctl.process.terminate import alive, kill, signal_all
 from ipcctl.report.progress import Progress
 
 
@@ -113,56 +108,6 @@ def test_the_quota_narrows_the_processors(monkeypatch: pytest.MonkeyPatch) -> No
     for quota, slots in ((0.2, 1), (float(have), have), (1000.0, have), (None, have)):
         monkeypatch.setattr(processors, "cpu_quota", lambda quota=quota: quota)
         assert processors.usable_processors() == slots
-
-
-def test_a_mark_outlives_exec_setsid_and_a_cleared_environment() -> None:
-    before = mark_of(os.getpid())
-    marks = RlimitTag(True)
-    mark = marks.set(5)
-    if mark is None:
-        pytest.skip("RLIMIT_RTTIME is set here already, or may not be")
-    command = ["env", "-i", "setsid", "sh", "-c", "echo; read line"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
-        assert child.stdout is not None and child.stdout.readline() == b"\n"
-        assert mark_of(child.pid) == mark
-        marks.clear()
-        assert (mark_of(child.pid), mark_of(os.getpid())) == (mark, before)
-        child.communicate(b"\n")
-
-
-TREE = """trap '' TERM; (setsid env -i sh -c 'sleep 1000 & sleep 1000' &)
-setsid sleep 1000 & (sleep 1000 & sleep 1000) &
-echo; while :; do wait; done"""
-
-
-def test_a_jobs_tree_is_told_from_anothers_and_ended_whole() -> None:
-    marks, families = RlimitTag(True), []
-    for number in (1, 2):
-        mark = marks.set(number)
-        reading, writing = os.pipe()
-        pid = os.posix_spawnp("sh", ["sh", "-c", TREE], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, writing, 1)])
-        families.append(JobTree(pid, mark))
-        os.close(writing)
-        assert os.read(reading, 1) == b"\n"
-        os.close(reading)
-    marks.clear()
-    if mark is None:
-        end_children()
-        pytest.skip("RLIMIT_RTTIME is set here already, or may not be")
-    one, other = families
-    wait_until(lambda: all(sleeping(family) == 5 for family in families))
-    signal_all(one, signal.SIGTERM, wake=True)
-    kill(one)
-    wait_until(lambda: alive(one) == [])
-    assert sleeping(other) == 5
-    kill(other)
-    wait_until(lambda: alive(other) == [])
-    end_children()
-
-
-def sleeping(family: JobTree) -> int:
-    """How many sleeps are in a tree."""
-    return [each.name for each in alive(family)].count("sleep")
 
 
 def test_the_bar_says_what_is_unknown() -> None:

@@ -11,6 +11,7 @@ from ..process.result import RunResult
 from .job_tree import JobTree
 
 if TYPE_CHECKING:
+    from ..process.terminate import ProcessSet
     from .output import Held
     from .slots import Slot
 
@@ -41,7 +42,7 @@ class Job:
     slot: Slot | None = None
     begun = 0.0
     pid: int | None = None  # while it runs
-    mark: int | None = None  # what every process of its tree carries
+    left = False  # whether some of its tree run though it has ended, as its agent tells
     grace_until: float | None = None  # set while its tree is being ended: then it is killed, again and again
     give_up = 0.0
     refused = False  # one of its tree may not be signalled, as far as is known
@@ -55,11 +56,22 @@ class Job:
         """An attempt begins now."""
         assert self.record is not None
         self.record.started, self.begun = round(time.time(), 6), time.monotonic()
+        self.left = False
+
+    def holds_its_pid(self) -> bool:
+        """Whether its PID is its own still: where it has an agent, that may have waited for it, and not told so yet."""
+        agent = self.slot.agent if self.slot else None
+        return self.pid is not None and (agent is None or agent.has_child(self.pid))
 
     @property
-    def tree(self) -> JobTree:
-        """The processes of its tree."""
-        return JobTree(self.pid, self.mark)
+    def tree(self) -> ProcessSet:
+        """The processes of its tree: with an agent, all that descend from that."""
+        return self.slot.agent if self.slot and self.slot.agent else JobTree(self.pid)
+
+    @property
+    def gone(self) -> bool:
+        """Whether it, and what is known of its tree, has ended."""
+        return self.pid is None and not self.left
 
 
 def how_it_failed(record: JobResult) -> str:

@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING
 
-from ..errors import LIMITS, CannotStart, IpcctlError
+from ..errors import EXIT_INTERNAL, LIMITS, CannotStart, IpcctlError
 from ..process.procfs import Stat, peak_rss_kib, require
 from ..process.run import PEAK_NOISE_KIB, adopt_orphans
 from ..process.signals import HIDDEN, Arrived, Signals, send_on
@@ -29,10 +29,10 @@ from ..process.spawn import cannot_start, start
 from ..process.terminate import KILL_WITHIN_S, SCAN_EVERY_S, alive, end_descendants, kill, out_of_reach, signal_all
 from ..process.tree import children_of_ours, ended_children, not_found, others_are_left
 from .job import Job, JobResult
-from .job_tree import ChildCounter, RlimitTag
+from .job_tree import ChildCounter
 from .jobs import JobSource
 from .output import OutputForwarder, OutputStream, Writer
-from .slots import Slots
+from .slots import Slot, Slots
 from .template import Template
 from .throttle import LOOK_EVERY_S, Throttle
 from .wakeup import Wakeup
@@ -40,6 +40,8 @@ from .wakeup import Wakeup
 if TYPE_CHECKING:
     from resource import struct_rusage
 
+    from ..process.agent import Report
+    from .job_agents import JobAgents
     from .spawn_threads import SpawnThreads
 
 MOST_DOUBLINGS = 64  # of the delay before a retry: a microsecond is half a million years by then
@@ -103,7 +105,9 @@ class Pool:
         self._ending: list[Job] = []
         self._retries: list[tuple[float, int, Job]] = []  # a heap of retries, by when
         self._deferred: deque[Job] = deque()
+        self._all_are_ending = False
         self._starter: SpawnThreads | None = None
+        self._agents: JobAgents | None = None  # where a job's whole tree must be known
         self._started_here: set[int] = set()  # of the running, those that this thread started: their PIDs
         self._out_of_resources = False  # of processes or descriptors, until something ends
         self._final: deque[JobResult] = deque()
@@ -115,7 +119,8 @@ class Pool:
     @property
     def running(self) -> int:
         """How many jobs run now, or are being started."""
-        return len(self._running) + (self._starter.pending if self._starter else 0)
+        starters = (self._starter, self._agents)
+        return len(self._running) + sum(each.pending for each in starters if each is not None)
 
     def run(self) -> Generator[JobResult, None, None]:
         """Run everything; yields each job's final record as it ends. What is left when it is closed, is ended."""
@@ -127,14 +132,14 @@ class Pool:
         self._environment = dict(os.environb)
         self._floor_kib = peak_rss_kib() + PEAK_NOISE_KIB
         with self.wakeup, contextlib.ExitStack() as closing:
-            self._marks = RlimitTag(self.plan.timeout_s is not None)
-            closing.callback(self._marks.clear)
             self._child_counter = ChildCounter()
             closing.callback(self._child_counter.close)
             mode = self.plan.mode
             self.slots = Slots(self.plan.slots, mode != "ungroup", self.wakeup, mode == "line-buffer")
             closing.callback(self.slots.close)
             closing.callback(self._close_starter)
+            if self.plan.timeout_s is not None:
+                self._agents = self._new_agents(closing)
             adopt_orphans()
             try:
                 yield from self._loop()
@@ -224,14 +229,15 @@ class Pool:
             each.tag = self.forwarder.tag(job)
         if self._starts == FEW:
             self._starter = self._new_starter()
-        if self._starter is None:
+        if self._agents is not None:
+            self._start_by_agent(self._agents, job, job.record)
+        elif self._starter is None:
             self._start_here(job)
         else:
             self._starter.send(job)
 
     def _start_here(self, job: Job) -> None:
         assert job.slot is not None and job.record is not None
-        job.mark = self._marks.set(self._starts)
         job.begins()
         try:
             pid = start(job.record.argv, job.slot.actions, self._mask, self._environment)
@@ -241,15 +247,23 @@ class Pool:
         self._started_here.add(pid)
         self._has_started(job, pid)
 
+    def _start_by_agent(self, agents: JobAgents, job: Job, record: JobResult) -> None:
+        try:
+            agents.send(job)
+        except CannotStart as error:
+            self._not_started(job, record, error)
+
     def _has_started(self, job: Job, pid: int) -> None:
         assert job.record is not None
         job.pid = job.record.pid = pid
         self._running[pid] = job
         self.observer.attempt(job, True)
+        if self._all_are_ending:
+            self._begin_to_end(job)
 
     def _new_starter(self) -> SpawnThreads | None:
-        """Where slots are several; with a time-out starts are marked, which is for one at a time."""
-        if self.plan.slots == 1 or self.plan.timeout_s is not None:
+        """Where slots are several, and have no agents."""
+        if self.plan.slots == 1 or self._agents is not None:
             return None
         from .spawn_threads import SpawnThreads
 
@@ -257,6 +271,15 @@ class Pool:
             return SpawnThreads(self._mask, self._environment, self.wakeup.wake)
         except (AttributeError, OSError, RuntimeError):  # a libc without such a call, no more threads
             return None
+
+    def _new_agents(self, closing: contextlib.ExitStack) -> JobAgents:
+        from .job_agents import JobAgents
+
+        agents = JobAgents(self._mask, self._environment)
+        closing.callback(agents.close)
+        self.wakeup.watch(agents.reading)
+        closing.callback(self.wakeup.forget, agents.reading)
+        return agents
 
     def _close_starter(self) -> None:
         if self._starter is not None:
@@ -274,6 +297,38 @@ class Pool:
             ended = self._starter.kept(pid)
             if ended is not None:
                 self._ended(self._running.pop(pid), *ended)
+
+    def _hear_agents(self) -> None:
+        """Take in what the agents have told."""
+        if self._agents is None:
+            return
+        from ..process.agent import ENDED, NOT_STARTED, STARTED
+        from .job_agents import why_not_started
+
+        for job, report in self._agents.reports():
+            assert job.record is not None
+            if report.kind == STARTED:
+                self._has_started(job, report.pid)
+            elif report.kind == NOT_STARTED:
+                self._not_started(job, job.record, why_not_started(job.record.argv[0], report))
+            elif report.kind == ENDED:
+                self._ended_by_agent(self._running.pop(report.pid), report)
+
+    def _ended_by_agent(self, job: Job, report: Report) -> None:
+        self._floor_kib = max(self._floor_kib, report.floor_kib)
+        self._ended(job, report.code, report.usage, report.at)
+        if job.left and job.slot is not None and job.slot.agent is not None:  # it is being ended
+            job.slot.agent.tell_when_empty()
+
+    def _agent_lost(self, job: Job) -> None:
+        """Its agent was killed: the job itself is our child now, and is ended; who had lost its parent is left."""
+        assert job.record is not None
+        if job.pid is not None:
+            self._begin_to_end(job)
+            job.grace_until = 0.0
+        elif job.grace_until is None:
+            killed = CannotStart("the process that was to start it was killed", EXIT_INTERNAL)
+            self._not_started(job, job.record, killed)
 
     def _not_started(self, job: Job, record: JobResult, error: CannotStart) -> None:
         """A limit is waited for, while something runs; what no job can start, ends all; else the job has failed."""
@@ -311,6 +366,7 @@ class Pool:
             elif self._watching:
                 self.jobs.source.fill()
         self._collect_spawned()
+        self._hear_agents()
         self._collect()
         self._collect_spawned()  # of those that had ended before we heard of them
         if self.wakeup.asks > self._signals_handled:
@@ -366,6 +422,10 @@ class Pool:
                 self._inherited -= {pid}
             elif self._starter is not None and self._starter.pending:
                 self._starter.keep(pid, (wait_status, usage, time.monotonic()))
+            elif self._agents is not None:
+                self._hear_agents()  # its last words, where it was one
+                if (job := self._agents.lost(pid)) is not None:
+                    self._agent_lost(job)
 
     def _reap(self) -> bool:
         """Collect what has ended; False when there is no child but the inherited ones."""
@@ -399,7 +459,7 @@ class Pool:
         for stream in slot.streams:
             stream.read()
         self.forwarder.attempt_ended(job, slot.streams)
-        if self._child_counter.has_others(len(self._started_here) + len(self._inherited)):
+        if self._others_may_write(job, slot):
             self.slots.leave_pipes(slot, self.forwarder.tag(job))
         self.slots.give_back(slot)
         if not record.succeeded and job.attempts <= self.plan.retries and not self.stopping:
@@ -409,6 +469,14 @@ class Pool:
             heapq.heappush(self._retries, (again, self._starts, job))
         else:
             self._is_final(job, record)
+
+    def _others_may_write(self, job: Job, slot: Slot) -> bool:
+        """Whether the job left some running, who may have its output still."""
+        if self._agents is None:
+            return self._child_counter.has_others(len(self._started_here) + len(self._inherited))
+        if job.left:
+            self._agents.release(slot)
+        return slot.agent is None
 
     def _is_final(self, job: Job, record: JobResult) -> None:
         self.forwarder.ended(job)
@@ -429,9 +497,9 @@ class Pool:
 
     def _hand_on(self, info: Arrived) -> None:
         """Hand a signal to every job: one that asks nobody to end is theirs to act on."""
-        for pid in self._running:
-            if not self.wakeup.signals.has_it_too(info, pid):
-                with contextlib.suppress(PermissionError):  # it runs a set-user-ID program
+        for pid, job in self._running.items():
+            if not self.wakeup.signals.has_it_too(info, pid) and job.holds_its_pid():
+                with contextlib.suppress(PermissionError, ProcessLookupError):  # of a set-user-ID program; it has ended
                     send_on(info, pid)
 
     def _asked_to_end(self) -> None:
@@ -448,6 +516,7 @@ class Pool:
         self._collect_spawned(all_of_them=True)
         for each in self._running.values():
             self._begin_to_end(each)
+        self._all_are_ending = True  # those that agents are about to start, too
 
     def _begin_to_end(self, job: Job) -> None:
         if job.grace_until is None:
@@ -464,7 +533,7 @@ class Pool:
         for job in tuple(self._ending):
             if job.refused and (left := out_of_reach(job.tree)):
                 self._leave_running(job, left)
-            elif job.pid is None and not job.tree.heads():
+            elif job.gone:
                 self._ending.remove(job)
                 self._attempt_is_over(job)
             elif job.grace_until is not None and now >= job.grace_until:
@@ -483,13 +552,17 @@ class Pool:
             del self._running[job.pid]
             self._started_here.discard(job.pid)
             job.record.left_running(time.monotonic() - job.begun)
-            job.pid = None
+            job.pid, job.left = None, True
         self._ending.remove(job)
         self._attempt_is_over(job)
 
     def _end_all(self) -> None:
         """End whatever is below this process, what jobs left behind as well."""
         grace_s = 0.0 if self._signals_handled > 1 else self.plan.grace_s
+        if self._agents is not None:
+            self._agents.kill()
+            self._hear_agents()
+            self._agents.forget()
         with Signals() as signals:
             started = self._running.keys()
             refused = end_descendants(signals, self._reap, grace_s, signal.SIGTERM, self._inherited, started)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from .output import OutputStream
 
 if TYPE_CHECKING:
+    from ..process.agent import Agent
     from ..process.posix_spawn import Files
+    from .job import Job
     from .wakeup import Wakeup
 
 RESERVE = 24  # descriptors that are left for everything else
@@ -24,6 +26,8 @@ class Slot:
         self.streams: list[OutputStream] = []
         self.actions: list[tuple[int, int, int]] = []
         self.files: Files | None = None  # the same, prepared for threads that start jobs
+        self.agent: Agent | None = None  # what runs its jobs, where their trees must be known
+        self.job: Job | None = None  # what the agent has to run
 
     def __lt__(self, other: Slot) -> bool:
         return self.number < other.number

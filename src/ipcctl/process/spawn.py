@@ -47,7 +47,7 @@ def start(argv: Sequence[str], actions: Actions, mask: Iterable[int], env: Envir
             return spawn_exactly(["/bin/sh", path, *argv[1:]], actions, mask, env)
         raise cannot_start(argv[0], error) from None
     except ValueError as error:  # a NUL byte inside an argument
-        raise CannotStart(f"cannot start {argv[0]!r}: {error}", EXIT_NOT_EXECUTABLE) from None
+        raise cannot_start(argv[0], error) from None
 
 
 def spawn_exactly(argv: Sequence[str], actions: Actions, mask: Iterable[int], env: Environment) -> int:
@@ -101,8 +101,10 @@ def exec_command(argv: Sequence[str]) -> NoReturn:
     raise cannot_start(argv[0], OSError(code, os.strerror(code)))
 
 
-def cannot_start(name: str, error: OSError) -> CannotStart:
-    """The error in words, with the remedy and the status."""
+def cannot_start(name: str, error: OSError | ValueError) -> CannotStart:
+    """The error in words, with the remedy and the status. A ValueError is what no argument can have (a NUL byte)."""
+    if isinstance(error, ValueError):
+        return CannotStart(f"cannot start {name!r}: {error}", EXIT_NOT_EXECUTABLE)
     why, status = explain_start_error(name, error)
     return CannotStart(f"cannot start {name!r}: {why}", status, error.errno)
 

@@ -498,8 +498,8 @@ class Pool:
     def _hand_on(self, info: Arrived) -> None:
         """Hand a signal to every job: one that asks nobody to end is theirs to act on."""
         for pid, job in self._running.items():
-            if not self.wakeup.signals.has_it_too(info, pid) and job.holds_its_pid():
-                with contextlib.suppress(PermissionError, ProcessLookupError):  # of a set-user-ID program; it has ended
+            with contextlib.suppress(PermissionError, ProcessLookupError):  # of a set-user-ID program; it has ended
+                if job.holds_its_pid() and not self.wakeup.signals.has_it_too(info, pid):
                     send_on(info, pid)
 
     def _asked_to_end(self) -> None:

@@ -29,7 +29,7 @@ from typing import NamedTuple, NoReturn
 from ..errors import CannotStart
 from .guard import close_others
 from .prctl import PR_SET_NAME, PR_SET_PDEATHSIG, prctl
-from .procfs import Stat, peak_rss_kib, stat_of
+from .procfs import Stat, children_of, peak_rss_kib
 from .run import PEAK_NOISE_KIB, adopt_orphans
 from .signals import CATCHABLE, blocked
 from .spawn import Actions, start
@@ -81,9 +81,8 @@ class Agent:
         os.close(self._requests)
 
     def has_child(self, pid: int) -> bool:
-        """Whether a process is a child of it, which it has not waited for."""
-        found = stat_of(pid)
-        return found is not None and found.ppid == self.pid
+        """Whether a process is a child of it, which it has not waited for; one that /proc hides, too."""
+        return pid in children_of(self.pid)
 
     def found(self) -> list[Stat]:
         """All that descend from it, zombies too."""

@@ -45,16 +45,20 @@ WITH_CHILD = 'sleep 1000 & echo $! > "$0"; exec "$@"'  # for sh -c, with a file 
 class Supervisor:
     """How one is called. `many`: it looks after several, and ends them when it is asked to end, by HUP as well.
 
-    detaches: what it runs is no descendant of it, and falls to somebody else.
+    failed_status: of a command that failed, where that is not the command's own. detaches: what it runs is no
+    descendant of it, and falls to somebody else. needs_proc: it promises to know all that descends from its command,
+    and starts nothing where it could not.
     """
 
     name: str
     arguments: Callable[[Sequence[str], Sequence[str]], list[str]]  # of the options and the command
     timeout_option: str | None = None  # ends what the command started after so long
     timed_out_status: int = 124
+    failed_status: int | None = None
     many: bool = False
     needs_queue: bool = False
     detaches: bool = False
+    needs_proc: bool = False
 
 
 def wrapper(*words: str) -> Callable[[Sequence[str], Sequence[str]], list[str]]:
@@ -72,24 +76,46 @@ def pool(options: Sequence[str], command: Sequence[str]) -> list[str]:
     return ["pool", "-q", *options, "--", *command, ":::", "x"]
 
 
+def pool_of_agents(options: Sequence[str], command: Sequence[str]) -> list[str]:
+    """One job, below a process that is its subreaper."""
+    return pool(["--timeout", "1h", *options], command)
+
+
 def worker(options: Sequence[str], command: Sequence[str]) -> list[str]:
     """One message, which is put before; the command has it on its standard input."""
     return ["queue", "work", "q", "--stdin", "--until-empty", "--retries", "0", *options, "--", *command]
+
+
+def worker_with_guards(options: Sequence[str], command: Sequence[str]) -> list[str]:
+    """One message, whose command runs below a process that is its subreaper."""
+    return worker(["--lease", "1h", *options], command)
 
 
 SUPERVISORS = {
     each.name: each
     for each in (
         Supervisor("fork", wrapper("fork"), "--timeout"),
-        Supervisor("zombie", wrapper("zombie")),
-        Supervisor("orphan", wrapper("orphan", "--left", "kill")),
-        Supervisor("double-fork", wrapper("double-fork", "--ready"), "--timeout", detaches=True),
-        Supervisor("pool", pool, "--timeout", many=True),
+        Supervisor("zombie", wrapper("zombie"), needs_proc=True),
+        Supervisor("orphan", wrapper("orphan", "--left", "kill"), needs_proc=True),
+        Supervisor(
+            "double-fork", wrapper("double-fork", "--ready"), "--timeout", 124, 1, detaches=True, needs_proc=True
+        ),
+        Supervisor("pool", pool, "--timeout", failed_status=1, many=True),
+        Supervisor("pool --timeout", pool_of_agents, "--timeout", failed_status=1, many=True, needs_proc=True),
         Supervisor("pipe", stages("pipe"), "--timeout", many=True),
         Supervisor("duplex", stages("pipe", "duplex"), "--timeout", many=True),
-        Supervisor("queue work", worker, "--lease", timed_out_status=1, many=True, needs_queue=True),
+        Supervisor("queue work", worker, "--lease", 1, 1, many=True, needs_queue=True),
+        Supervisor(
+            "queue work --lease", worker_with_guards, "--lease", 1, 1, many=True, needs_queue=True, needs_proc=True
+        ),
     )
 }
+
+
+def status_of_failure(name: str, status: int) -> int:
+    """The status of a supervisor whose command ended with that one, which is not 0."""
+    own = SUPERVISORS[name].failed_status
+    return status if own is None else own
 
 
 def timeout(name: str, duration: str, grace: str = "0.2") -> list[str]:

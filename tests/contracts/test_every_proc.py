@@ -18,13 +18,12 @@ from typing import Any
 
 import pytest
 from procs import HIDING, NOT_OWN, OWN, PROCS, inside
-from supervisors import SUPERVISORS, timeout
+from supervisors import SUPERVISORS, status_of_failure, timeout
 from support import ROOT, one_line, tried
 
 from ipcctl.cli import COMMANDS
 
-NEED_OUR_OWN = ("zombie", "orphan", "double-fork")  # they promise to know all that descends from their command
-ENDS_WITH = {"double-fork": 1, "queue work": 1, "pool": 1}  # of a command that gives 3
+NEED_NO_PROC = [name for name, each in SUPERVISORS.items() if not each.needs_proc]
 SOME = ("subset=pid", "hidepid=2")  # of those that are our own, for what takes longer
 CONCEPTS = [name for name in COMMANDS if name != "tour"]
 
@@ -86,10 +85,10 @@ def statuses(text: str) -> list[int]:
 @pytest.mark.parametrize("supervisor", SUPERVISORS)
 def test_a_command_is_run_and_its_status_given_or_it_is_refused(supervisor: str, name: str, shared: Path) -> None:
     done = inside(name, called(supervisor, ["sh", "-c", f": > {shared}/ran; exit 3"]), shared)
-    if supervisor in NEED_OUR_OWN and not PROCS[name].own:
+    if supervisor not in NEED_NO_PROC and not PROCS[name].own:
         refused(done, shared)
         return
-    assert done.returncode == ENDS_WITH.get(supervisor, 3), done
+    assert done.returncode == status_of_failure(supervisor, 3), done
     assert (shared / "ran").exists()
 
 
@@ -143,7 +142,7 @@ def test_asked_to_end_it_leaves_nothing(supervisor: str, name: str, shared: Path
 
 
 @pytest.mark.parametrize("name", NOT_OWN)
-@pytest.mark.parametrize("supervisor", [name for name in SUPERVISORS if name not in NEED_OUR_OWN])
+@pytest.mark.parametrize("supervisor", NEED_NO_PROC)
 def test_asked_to_end_it_ends_what_it_started_and_says_that_it_finds_no_more(
     supervisor: str, name: str, shared: Path
 ) -> None:
@@ -158,7 +157,7 @@ def test_asked_to_end_it_ends_what_it_started_and_says_that_it_finds_no_more(
     assert "mount -t proc proc /proc" in said[0]
 
 
-@pytest.mark.parametrize("supervisor", [name for name in SUPERVISORS if name not in NEED_OUR_OWN])
+@pytest.mark.parametrize("supervisor", NEED_NO_PROC)
 def test_in_a_foreign_proc_no_bystander_is_touched(supervisor: str, shared: Path) -> None:
     """The outer namespace has children of a PID 2; ipcctl is the inner PID 2, where the PIDs of those are others."""
     run = called(supervisor, ["sh", "-c", f": > {shared}/ran; sleep 60"], "--grace", "0.1")

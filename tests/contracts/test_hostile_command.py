@@ -82,7 +82,8 @@ def test_an_error_of_our_own_leaves_nothing(name: str, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(FAILS)
     env = environment(tmp_path, PYTHONPATH=str(tmp_path), FAIL_AFTER=str(up))
     with among_others(name, hostile(up), tmp_path, *GRACE, env=env) as process:
-        pass
+        wait_for(up, process)
+        process.send_signal(signal.SIGWINCH)  # which ends nobody: it has ipcctl do something where it only waits
     assert process.returncode == 125
     assert "RuntimeError: on purpose" in one_line(said(tmp_path))
     assert up.exists()

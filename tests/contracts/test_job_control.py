@@ -98,8 +98,9 @@ class Job:
         on.type(f"{line}\n")
         wait_until(lambda: self.lines, "the command's start")
         self.pid = int(self.lines[0].split()[1])
-        parent = Path(f"/proc/{self.pid}/stat").read_bytes().rpartition(b") ")[2].split()[1]
-        self.ipcctl = int(parent)
+        self.ipcctl = parent_of(self.pid)
+        while parent_of(self.ipcctl) != on.shell.pid:  # a process of ipcctl's is between
+            self.ipcctl = parent_of(self.ipcctl)
 
     @property
     def lines(self) -> list[str]:
@@ -125,6 +126,11 @@ class Job:
         wait_until(lambda: state_of(self.pid) in "SR" and has_nothing_pending(self.ipcctl), "that both go on")
         if in_foreground:
             wait_until(lambda: os.tcgetpgrp(self.on.master) == os.getpgid(self.ipcctl), "that the terminal is theirs")
+
+
+def parent_of(pid: int) -> int:
+    """The PID of its parent."""
+    return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()[1])
 
 
 def has_nothing_pending(pid: int) -> bool:

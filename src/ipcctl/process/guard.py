@@ -22,7 +22,7 @@ from ..errors import CannotStart
 from .fds import open_descriptors
 from .prctl import PR_SET_PDEATHSIG, prctl
 from .run import adopt_orphans
-from .signals import CATCHABLE, SI_QUEUE, Arrived, Taking, blocked, libc, send_on
+from .signals import CATCHABLE, SI_QUEUE, Arrived, Signals, blocked, libc, send_on
 from .spawn import spawn
 from .tree import ended_children, has_children
 
@@ -83,23 +83,30 @@ def be_guard(
 
 def see_end(command: int, supervisor: int) -> int:
     """Wait until the command has ended, or all of its tree where that is asked for; return its wait status."""
-    taking = Taking(CATCHABLE)
     wait_status, all_of_it = None, False
     info: Arrived | None = None
-    while True:
-        while info is not None or (info := taking.take(0.0)) is not None:
-            if info.si_signo == KEEP_ALL and info.si_code == SI_QUEUE and info.si_pid == supervisor:
-                all_of_it = True
-            elif info.si_signo != signal.SIGCHLD and not info.from_terminal and wait_status is None:
-                with contextlib.suppress(PermissionError):  # it runs a set-user-ID program
-                    send_on(info, command)  # a child that was not waited for: the PID is nobody else's
-            info = None
-        for pid, status, _ in ended_children():
-            if pid == command:
-                wait_status = status
-        if wait_status is not None and not (all_of_it and has_children()):
-            return wait_status
-        info = taking.take(None)
+    with Signals(CATCHABLE) as signals:
+        while True:
+            while info is not None or (info := signals.take()) is not None:
+                if info.si_signo == KEEP_ALL and info.si_code == SI_QUEUE and info.si_pid == supervisor:
+                    all_of_it = True
+                elif info.si_signo != signal.SIGCHLD and wait_status is None:
+                    hand_on(signals, info, command)
+                info = None
+            for pid, status, _ in ended_children():
+                if pid == command:
+                    wait_status = status
+            if wait_status is not None and not (all_of_it and has_children()):
+                return wait_status
+            info = signals.wait()
+
+
+def hand_on(signals: Signals, info: Arrived, command: int) -> None:
+    """Send a signal on to a command that was not waited for, where it does not have it; never stop ourselves."""
+    if not signals.has_it_too(info, command):
+        with contextlib.suppress(PermissionError):  # it runs a set-user-ID program
+            send_on(info, command)
+    signals.note(info)
 
 
 def end_like(wait_status: int) -> NoReturn:

@@ -120,7 +120,7 @@ class Signals:
         return info.si_signo in self.ending and info.si_signo not in self.ignored
 
     def has_it_too(self, info: Arrived, pid: int) -> bool:
-        """Return whether a child got that signal beside us: the terminal sends it to the whole process group.
+        """Return whether a command got that signal beside us: the terminal sends it to the whole process group.
 
         So does the shell that continues a stopped job; and a program that stops its own job (kill(0, SIGTSTP)).
         """
@@ -130,20 +130,24 @@ class Signals:
             return not is_stopped(pid)
         return info.from_terminal or (info.si_signo in STOPPING and info.si_pid == pid)
 
+    def note(self, info: Arrived) -> None:
+        """Remember, once the command has a signal, whether the terminal stopped the whole process group by it."""
+        if info.si_signo == SIG.SIGCONT:
+            self._group_stopped = False
+        elif info.si_signo in STOPPING:
+            self._group_stopped = info.from_terminal
+
     def stop_as_well(self, info: Arrived) -> None:
         """Do what job control wants of us, once the command has the signal: stop for TSTP, TTIN, TTOU; go on for CONT.
 
         By the signal's own default action: in an orphaned process group the kernel discards it, as the command's; and
         where it is ignored nobody stops.
         """
+        self.note(info)
         number = info.si_signo
-        if number == SIG.SIGCONT:
-            self._group_stopped = False
-        elif number in STOPPING:
-            self._group_stopped = info.from_terminal
-            if not is_pending(SIG.SIGCONT):  # a stop would discard it, and nobody would send another
-                with unblocked({number}):
-                    os.kill(os.getpid(), number)
+        if number in STOPPING and not is_pending(SIG.SIGCONT):  # a stop would discard it, and nobody would send another
+            with unblocked({number}):
+                os.kill(os.getpid(), number)
 
 
 class Taking:
@@ -204,11 +208,14 @@ def send_on(info: Arrived, pid: int) -> None:
 
 
 def is_stopped(pid: int) -> bool:
-    """Return whether a child of ours is stopped."""
+    """Return whether a process is stopped: of a child of ours waitid(2) tells, of another /proc."""
     try:
         return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT | os.WNOHANG) is not None
     except ChildProcessError:
-        return False
+        from .procfs import stat_of
+
+        found = stat_of(pid)
+        return found is not None and found.state == "T"
 
 
 # --- the mask, and what is pending

@@ -135,9 +135,15 @@ class Worker:
     def _hand_on(self, info: Arrived) -> None:
         """Hand a signal to the commands: one that asks nobody to end is theirs to act on."""
         for pid in self._jobs:
-            if not self._window.signals.has_it_too(info, pid):
+            if not self._has_it_too(info, pid):
                 with contextlib.suppress(PermissionError):  # it runs a set-user-ID program
                     send_on(info, pid)
+
+    def _has_it_too(self, info: Arrived, pid: int) -> bool:
+        """Whether a child got that signal beside us; of a guard, which the terminal reaches always, its command's."""
+        if self.lease_s is not None:
+            return info.from_terminal
+        return self._window.signals.has_it_too(info, pid)
 
     def _start(self, taken: Taken) -> None:
         message = taken.messages[0]

@@ -11,6 +11,7 @@ import pytest
 from support import clean_environment
 
 from ipcctl.cli import COMMANDS, cli
+from ipcctl.commands.concept import Concept
 
 # Runs a command line, and writes down what it has imported: at its end, or as it becomes another program.
 CODE = """
@@ -151,3 +152,18 @@ def test_every_concept_and_verb_has_its_line() -> None:
         assert lines, name
         for verb in getattr(command, "verbs", ()):
             assert [line for line in lines if line.split(" ")[0] == verb], f"{name} {verb}"
+
+
+STARTS = {"process.run", "demos.harness", "process.daemon.launch"}
+
+
+@pytest.mark.parametrize("line", [line for line in ALLOWED if not line.startswith("-")])
+def test_what_starts_processes_says_so(line: str) -> None:
+    """It is set apart from children that were there before."""
+    concept, *rest = line.split()
+    command = cli.get_command(click.Context(cli), concept)
+    if isinstance(command, Concept):
+        verb = next(iter(rest), "") if rest[:1] != ["--"] else ""
+        command = command.get_command(click.Context(command), verb) or (command.use if rest else command.show)
+    starts = bool(STARTS & set(ALLOWED[line].split()))
+    assert getattr(command, "starts_processes", False) == starts

@@ -19,10 +19,16 @@ from support import limited, one_line, wait_until
 WITH_TIMEOUT = [name for name, each in SUPERVISORS.items() if each.timeout_option]
 MANY = [name for name, each in SUPERVISORS.items() if each.many]
 GRACE = ("--grace", "100ms")
-# An error of our own, at whatever ipcctl does first once the file is there.
+# An error of our own, at whatever ipcctl does first once the file is there: where it was set apart from the shell's
+# own child, the process that goes on as ipcctl.
 FAILS = """
 import os, sys
 path, pid = os.environ.pop("FAIL_AFTER", ""), os.getpid()
+def forked(now):
+    global pid
+    if sys._getframe(2).f_code.co_name == "set_apart":
+        pid = now
+os.register_at_fork(after_in_child=lambda: forked(os.getpid()), after_in_parent=lambda: forked(None))
 def fail(frame, event, argument):
     if event == "c_return" and os.getpid() == pid and os.path.exists(path):
         sys.setprofile(None)

@@ -1,4 +1,7 @@
-"""The contract of job control: under a shell on a terminal, Ctrl-Z, fg, bg and Ctrl-C are as without ipcctl."""
+"""The contract of job control: under a shell on a terminal, Ctrl-Z, fg, bg and Ctrl-C are as without ipcctl.
+
+So it is where ipcctl was set apart from an earlier child, and two processes of it are there.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +41,13 @@ os.write(out, b"pid %d\\n" % os.getpid())
 while True:
     signal.pause()
 """
+
+
+EARLIER = 'sleep 1000 & echo $! > "$0"; exec "$@"'
+each_way = pytest.mark.parametrize(
+    ("name", "earlier"),
+    [(name, False) for name in ON_TERMINAL] + [pytest.param(name, True, id=f"{name}-earlier") for name in ON_TERMINAL],
+)
 
 
 class Terminal:
@@ -85,22 +95,49 @@ def terminal(directory: Path) -> Iterator[Terminal]:
             os.close(master)
 
 
-class Job:
-    """A supervisor that the shell runs, with the command that records."""
+@contextlib.contextmanager
+def leading_session(line: Sequence[str], directory: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """Run a program as the leader of a session on a terminal of its own; yields the terminal's other end, too."""
+    master, slave = pty.openpty()
 
-    def __init__(self, on: Terminal, name: str, directory: Path) -> None:
+    def lead() -> None:
+        os.setsid()
+        os.close(os.open(os.ttyname(slave), os.O_RDWR))
+
+    with subprocess.Popen(
+        line, stdin=slave, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment(directory),
+        preexec_fn=lead,
+    ) as process:  # fmt: skip
+        os.close(slave)
+        try:
+            yield master, process
+        finally:
+            process.kill()
+
+
+class Job:
+    """A supervisor that the shell runs, with the command that records; perhaps with an `earlier` child.
+
+    `ipcctl` is the process that the shell knows, `between` the one that supervises: the same, but for an earlier child.
+    """
+
+    def __init__(self, on: Terminal, name: str, directory: Path, earlier: bool) -> None:
         self.on = on
         self.path = directory / "record"
         command: Sequence[str] = [sys.executable, "-I", "-S", "-c", COMMAND, str(self.path)]
         if name in ("pipe", "duplex"):
             command = ["exec", *command]
-        line = shlex.join([IPCCTL, *arguments(name, command, directory)])
-        on.type(f"{line}\n")
+        line = [IPCCTL, *arguments(name, command, directory)]
+        if earlier:
+            line = ["sh", "-c", EARLIER, str(directory / "earlier"), *line]
+        on.type(f"{shlex.join(line)}\n")
         wait_until(lambda: self.lines, "the command's start")
         self.pid = int(self.lines[0].split()[1])
-        self.ipcctl = parent_of(self.pid)
-        while parent_of(self.ipcctl) != on.shell.pid:  # a process of ipcctl's is between
-            self.ipcctl = parent_of(self.ipcctl)
+        chain = [parent_of(self.pid)]
+        while parent_of(chain[-1]) != on.shell.pid:  # a process of ipcctl's is between
+            chain.append(parent_of(chain[-1]))
+        self.ipcctl, self.between = chain[-1], chain[-2 if earlier else -1]
+        self.earlier = int((directory / "earlier").read_text()) if earlier else None
 
     @property
     def lines(self) -> list[str]:
@@ -115,7 +152,8 @@ class Job:
 
     def stops(self) -> None:
         """Wait until the command and ipcctl are stopped, and the shell has the terminal again."""
-        wait_until(lambda: state_of(self.pid) == state_of(self.ipcctl) == "T", "that both stop")
+        all_of_it = (self.pid, self.between, self.ipcctl)
+        wait_until(lambda: {state_of(each) for each in all_of_it} == {"T"}, "that both stop")
         self.on.expect("ready> ")
 
     def goes_on(self, in_foreground: bool = False) -> None:
@@ -123,13 +161,22 @@ class Job:
 
         What is typed before that goes to the shell; and a stop that comes before the CONT was taken is undone by it.
         """
-        wait_until(lambda: state_of(self.pid) in "SR" and has_nothing_pending(self.ipcctl), "that both go on")
+        for each in (self.between, self.ipcctl):
+            wait_until(lambda each=each: state_of(self.pid) in "SR" and has_nothing_pending(each), "that both go on")
         if in_foreground:
             wait_until(lambda: os.tcgetpgrp(self.on.master) == os.getpgid(self.ipcctl), "that the terminal is theirs")
 
 
+    def ended(self) -> None:
+        """Wait until the command has ended; an earlier child, which is ended now, has not."""
+        wait_until(lambda: state_of(self.pid) == "", "the command's end")
+        if self.earlier is not None:
+            assert state_of(self.earlier) != ""
+            os.kill(self.earlier, signal.SIGKILL)
+
+
 def parent_of(pid: int) -> int:
-    """The PID of its parent."""
+    """The parent of a process."""
     return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()[1])
 
 
@@ -140,11 +187,11 @@ def has_nothing_pending(pid: int) -> bool:
     return found["State"][0] == "S" and not int(found["SigPnd"], 16) | int(found["ShdPnd"], 16)
 
 
-@pytest.mark.parametrize("name", ON_TERMINAL)
-def test_ctrl_z_fg_bg_and_ctrl_c_are_as_without_ipcctl(name: str, tmp_path: Path) -> None:
+@each_way
+def test_ctrl_z_fg_bg_and_ctrl_c_are_as_without_ipcctl(name: str, earlier: bool, tmp_path: Path) -> None:
     """Each is got once: what the terminal sends to the whole process group is not sent again."""
     with terminal(tmp_path) as on:
-        job = Job(on, name, tmp_path)
+        job = Job(on, name, tmp_path, earlier)
         for number, resume in enumerate(("fg", "bg; fg", "fg"), 1):
             on.type("\x1a")
             job.stops()
@@ -156,12 +203,13 @@ def test_ctrl_z_fg_bg_and_ctrl_c_are_as_without_ipcctl(name: str, tmp_path: Path
         on.type("echo status $?.\n")
         on.expect("status 130." if SUPERVISORS[name].many else "status 9.")
         assert job.got == [TSTP] * 3 + [INT]
+        job.ended()
 
 
-@pytest.mark.parametrize("name", ON_TERMINAL)
-def test_stopped_and_continued_by_its_pid_alone_the_command_is_too(name: str, tmp_path: Path) -> None:
+@each_way
+def test_stopped_and_continued_by_its_pid_alone_the_command_is_too(name: str, earlier: bool, tmp_path: Path) -> None:
     with terminal(tmp_path) as on:
-        job = Job(on, name, tmp_path)
+        job = Job(on, name, tmp_path, earlier)
         os.kill(job.ipcctl, TSTP)
         job.stops()
         os.kill(job.ipcctl, CONT)
@@ -169,16 +217,37 @@ def test_stopped_and_continued_by_its_pid_alone_the_command_is_too(name: str, tm
         wait_until(lambda: str(int(CONT)) in job.lines, "that the command is continued")
         assert job.got == [TSTP]
         os.kill(job.ipcctl, signal.SIGTERM)
-        wait_until(lambda: state_of(job.pid) == "", "the command's end")
+        job.ended()
 
 
-@pytest.mark.parametrize("name", ON_TERMINAL)
-def test_stopped_by_the_terminal_and_continued_by_its_pid_alone(name: str, tmp_path: Path) -> None:
+@each_way
+def test_stopped_by_the_terminal_and_continued_by_its_pid_alone(name: str, earlier: bool, tmp_path: Path) -> None:
     with terminal(tmp_path) as on:
-        job = Job(on, name, tmp_path)
+        job = Job(on, name, tmp_path, earlier)
         on.type("\x1a")
         job.stops()
         os.kill(job.ipcctl, CONT)
         job.goes_on()
         os.kill(job.ipcctl, signal.SIGTERM)
-        wait_until(lambda: state_of(job.pid) == "", "the command's end")
+        job.ended()
+
+
+@each_way
+def test_the_hang_up_that_a_sessions_leader_gets_reaches_the_command(name: str, earlier: bool, tmp_path: Path) -> None:
+    """The kernel tells the leader alone, a shell its jobs as well. Those that look after many end them by it."""
+    text = """trap 'echo hup > "$0.hup"; exit 3' HUP TERM; echo $$ > "$0.up"; while :; do read x < "$0.fifo"; done"""
+    path = tmp_path / "record"
+    os.mkfifo(f"{path}.fifo")
+    command = ["sh", "-c", text, str(path)]
+    if name in ("pipe", "duplex"):
+        command = ["exec", *command]
+    line = [IPCCTL, *arguments(name, command, tmp_path)]
+    if earlier:
+        line = ["sh", "-c", f"trap '' HUP; {EARLIER.replace(';', '; trap - HUP;')}", str(tmp_path / "earlier"), *line]
+    with leading_session(line, tmp_path) as (master, process):
+        wait_until(lambda: Path(f"{path}.up").exists() and Path(f"{path}.up").read_text().endswith("\n"), "its start")
+        os.close(master)
+        process.wait(DEADLINE_S)
+    assert Path(f"{path}.hup").exists()
+    if earlier:
+        os.kill(int((tmp_path / "earlier").read_text()), signal.SIGKILL)

@@ -135,6 +135,27 @@ def test_what_was_ignored_at_its_start_is_ignored_at_the_commands(name: str, tmp
     assert int((tmp_path / "seen").read_text().split()[1], 16) & 0x7FFFFFFF == 1 << HUP - 1
 
 
+@pytest.mark.parametrize("name", sorted(set(SUPERVISORS) - {"double-fork"}))
+def test_an_alarm_set_before_it_began_is_the_commands(name: str, tmp_path: Path) -> None:
+    """The kernel sends it, as it sends the terminal's signals; but to this process alone (alarm(2))."""
+    for seconds in (1, 4, 16):  # until ipcctl looked after the command by then
+        directory = tmp_path / str(seconds)
+        directory.mkdir()
+        command = [sys.executable, "-I", "-S", RECORDER, str(directory / "record"), str(int(signal.SIGALRM))]
+        if name in ("pipe", "duplex"):
+            command = ["exec", *command]
+
+        def prepare(seconds: int = seconds) -> None:
+            signal.alarm(seconds)
+
+        with running(name, command, directory, preexec_fn=prepare) as process:
+            process.communicate()
+        if process.returncode != -signal.SIGALRM:
+            assert str(int(signal.SIGALRM)) in (directory / "record").read_text().split()
+            return
+    pytest.fail("the alarm came before it had begun")
+
+
 def test_a_fault_of_our_own_ends_us_though_it_is_blocked() -> None:
     code = "import ctypes; from ipcctl.process.signals import Signals\nwith Signals(): ctypes.string_at(0)"
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)

@@ -19,6 +19,9 @@ HANDED_ON = """
     Every signal that can be caught is handed on, but for CHLD, and what the terminal has sent to COMMAND as well; a
     queued one with its sender and value, any other as from ipcctl. So it is with one that was ignored when ipcctl
     started, as COMMAND does in turn. After TSTP, TTIN and TTOU ipcctl stops, too.
+
+    Children that ipcctl has from before it started (sh -c 'server & exec ipcctl …') are none of COMMAND's. ipcctl then
+    goes on in a child process, COMMAND's parent; the one that was called hands on signals, stops and ends with it.
 """
 OF_ONE = f"""{HANDED_ON}
     After a TERM or INT that is not the terminal's, COMMAND has the grace period before it is killed with all that it
@@ -33,7 +36,8 @@ class Command(click.Command):
     """A verb, or one of the things that a concept does without one.
 
     `exclusive` has sets of parameters of which one may be given; `requires` says which option one goes with, as it is
-    written: "--ready", or "--left wait" where its value matters as well.
+    written: "--ready", or "--left wait" where its value matters as well. `starts_processes`: it does, and waits for its
+    children; those that this process had before (`sh -c 'server & exec ipcctl …'`) are to be none of them.
     """
 
     def __init__(
@@ -42,12 +46,14 @@ class Command(click.Command):
         manual: str = "",
         exclusive: Sequence[Sequence[str]] = (),
         requires: Mapping[str, str] | None = None,
+        starts_processes: bool = False,
         **given: Any,
     ) -> None:
         super().__init__(*args, **given)
         self.manual = manual
         self.exclusive = exclusive
         self.requires = requires or {}
+        self.starts_processes = starts_processes
 
     @property
     def tables(self) -> Mapping[str, Sequence[Column]]:
@@ -60,6 +66,17 @@ class Command(click.Command):
         if not ctx.resilient_parsing:
             self._check(ctx)
         return rest
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click has it, with no child of this process that it did not start."""
+        if self.starts_processes:
+            from ..process.wait_status import has_children
+
+            if has_children():
+                from ..process.set_apart import set_apart
+
+                set_apart()
+        return super().invoke(ctx)
 
     def _check(self, ctx: click.Context) -> None:
         for names in self.exclusive:

@@ -31,7 +31,7 @@ def completed(context: click.Context, parameter: click.Parameter, incomplete: st
     return [name for name in CONCEPTS if name.startswith(incomplete) and name not in context.params["concepts"]]
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, starts_processes=True)
 @output_options(COLUMNS)
 @click.argument("concepts", nargs=-1, metavar="[CONCEPT]...", shell_complete=completed)
 def command(output: Output, concepts: tuple[str, ...]) -> int:

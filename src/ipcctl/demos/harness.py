@@ -25,18 +25,18 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import LIMITS, NO_ROOM, CannotStart, Interrupted
 from ..process.event import Event
 from ..process.prctl import set_child_subreaper
-from ..process.procfs import NoProc, children_of, hides_others, is_own, is_there, stat_of
+from ..process.procfs import NoProc, hides_others, is_own, is_there, stat_of
 from ..process.signals import ENDING, Signals
 from ..process.terminate import kill_descendants
-from ..process.tree import children_of_ours, has_children
-from ..process.wait_status import decode, wait_status_of
+from ..process.tree import ended_children
+from ..process.wait_status import decode, has_children, wait_status_of
 from ..report.model import Check, Column, Report, Row, tally
 from . import deadline
 from .channels import CHILD_FAILED, Barrier, Channel
@@ -89,9 +89,8 @@ class Demonstration:
 
     def run(self, **options: Any) -> Report:
         """Perform the checks and report. This process becomes a child subreaper while they run."""
-        inherited = children_of_ours()
-        with ending_what_was_started(inherited), Reserve() as reserve:
-            stage = Stage(options, inherited, reserve)
+        with ending_what_was_started(), Reserve() as reserve:
+            stage = Stage(options, reserve)
             found = [stage.perform(*each) for each in self.checks]
         counts = tally(found)
         summary: Row = {**counts, "wall_s": round(stage.elapsed_ms() / 1000, 6)}
@@ -101,14 +100,10 @@ class Demonstration:
 
 
 class Stage:
-    """Where the checks of one run are performed: its clock, the processes that took part, and their events.
+    """Where the checks of one run are performed: its clock, the processes that took part, and their events."""
 
-    `inherited` are children that this process had before: no check's, and left alone.
-    """
-
-    def __init__(self, options: dict[str, Any], inherited: Collection[int], reserve: Reserve) -> None:
+    def __init__(self, options: dict[str, Any], reserve: Reserve) -> None:
         self.options = options
-        self.inherited = inherited
         self._reserve = reserve
         self.rows: list[Row] = []
         self.results: list[Row] = []  # the rows of a concept with columns of its own
@@ -153,7 +148,7 @@ class Stage:
         with contextlib.suppress(BrokenPipeError):  # what was still to be written to one that has ended
             self._closing.close()
         with self._reserve.given_out():
-            sweep(self.inherited)
+            sweep()
 
     def more_time(self, extra_s: float = 0.0) -> None:
         """The check made progress: its deadline begins anew; what it does next takes so long by itself."""
@@ -367,8 +362,8 @@ class Reserve:
 
 
 @contextlib.contextmanager
-def ending_what_was_started(inherited: Collection[int] = ()) -> Iterator[None]:
-    """However the block ends, by a signal too, no process that it started is left.
+def ending_what_was_started() -> Iterator[None]:
+    """However the block ends, by a signal too, no child of this process is left.
 
     A signal that asks to end raises Interrupted here; in a child that inherited the handler it ends the child. Where a
     finalizer happened to run, Python drops what is raised: so it is raised again after a while, and at the end.
@@ -404,7 +399,7 @@ def ending_what_was_started(inherited: Collection[int] = ()) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, at_alarm)
-        sweep(inherited)
+        sweep()
         for each, old in replaced.items():
             signal.signal(each, old)
         set_child_subreaper(False)
@@ -414,23 +409,18 @@ def say_nothing(unraisable: object) -> None:
     """Once we were asked to end: an object that was only half made then need not complain (sys.unraisablehook)."""
 
 
-def sweep(inherited: Collection[int] = ()) -> None:
+def sweep() -> None:
     """Kill and reap whatever this process has started and not waited for."""
-    if not is_own() or (not inherited and not has_children()):
-        return  # nothing was started, or nothing is left, as it should be
-    if reap_all(inherited):
+    if is_own() and reap_all():  # else nothing was started
         with Signals(()) as signals:
-            kill_descendants(signals, lambda: reap_all(inherited), inherited)
+            kill_descendants(signals, reap_all)
 
 
-def reap_all(inherited: Collection[int] = ()) -> bool:
-    """Collect every child that has ended; False when there is none any more, but for the inherited.
-
-    The inherited are not waited for either: so long as they are not, nobody else is given their PIDs.
-    """
-    left = [pid for pid in children_of(os.getpid()) if pid not in inherited]
-    ended = [pid for pid in left if os.waitpid(pid, os.WNOHANG)[0]]
-    return len(ended) < len(left)
+def reap_all() -> bool:
+    """Collect every child that has ended; False when there is none any more."""
+    for _ in ended_children():
+        pass
+    return has_children()
 
 
 def hold(stage: Stage, what: str) -> None:

@@ -27,7 +27,8 @@ from ..process.run import PEAK_NOISE_KIB, adopt_orphans
 from ..process.signals import HIDDEN, Arrived, Signals, send_on
 from ..process.spawn import cannot_start, start
 from ..process.terminate import KILL_WITHIN_S, SCAN_EVERY_S, alive, end_descendants, kill, out_of_reach, signal_all
-from ..process.tree import children_of_ours, ended_children, not_found, others_are_left
+from ..process.tree import ended_children, not_found
+from ..process.wait_status import has_children
 from .job import Job, JobResult
 from .job_tree import ChildCounter
 from .jobs import JobSource
@@ -86,7 +87,7 @@ class Observer:
 
 
 class Pool:
-    """Runs a plan; output is passed on to `sinks`, by descriptor."""
+    """Runs a plan; output is passed on to `sinks`, by descriptor. As Run, it waits for every child of this process."""
 
     def __init__(self, plan: Plan, sinks: Mapping[int, Writer], observer: Observer) -> None:
         self.plan = plan
@@ -127,7 +128,6 @@ class Pool:
         if self.plan.timeout_s is not None or self.plan.halt == "now":
             require("what a job starts could not be found, to be ended with it")
         self.begun = time.monotonic()
-        self._inherited = children_of_ours()
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, []) - HIDDEN
         self._environment = dict(os.environb)
         self._floor_kib = peak_rss_kib() + PEAK_NOISE_KIB
@@ -418,8 +418,6 @@ class Pool:
             job = self._running.pop(pid, None)
             if job is not None:
                 self._ended(job, wait_status, usage, time.monotonic())
-            elif pid in self._inherited:
-                self._inherited -= {pid}
             elif self._starter is not None and self._starter.pending:
                 self._starter.keep(pid, (wait_status, usage, time.monotonic()))
             elif self._agents is not None:
@@ -428,9 +426,9 @@ class Pool:
                     self._agent_lost(job)
 
     def _reap(self) -> bool:
-        """Collect what has ended; False when there is no child but the inherited ones."""
+        """Collect what has ended; False when there is no child any more."""
         self._collect()
-        return others_are_left(self._inherited)
+        return has_children()
 
     def _ended(self, job: Job, wait_status: int, usage: struct_rusage, at: float) -> None:
         if usage.ru_maxrss > self._floor_kib:  # perhaps we have grown
@@ -473,7 +471,7 @@ class Pool:
     def _others_may_write(self, job: Job, slot: Slot) -> bool:
         """Whether the job left some running, who may have its output still."""
         if self._agents is None:
-            return self._child_counter.has_others(len(self._started_here) + len(self._inherited))
+            return self._child_counter.has_others(len(self._started_here))
         if job.left:
             self._agents.release(slot)
         return slot.agent is None
@@ -565,7 +563,7 @@ class Pool:
             self._agents.forget()
         with Signals() as signals:
             started = self._running.keys()
-            refused = end_descendants(signals, self._reap, grace_s, signal.SIGTERM, self._inherited, started)
+            refused = end_descendants(signals, self._reap, grace_s, signal.SIGTERM, started)
         self.out_of_reach += refused
         self.not_found = not_found()
         for job in self._ending:

@@ -22,9 +22,10 @@ from ..errors import CannotStart
 from .fds import open_descriptors
 from .prctl import PR_SET_PDEATHSIG, prctl
 from .run import adopt_orphans
-from .signals import CATCHABLE, SI_QUEUE, Arrived, Signals, blocked, libc, send_on
+from .signals import CATCHABLE, SI_QUEUE, Arrived, Signals, blocked, change_mask, libc, send_on
 from .spawn import spawn
-from .tree import ended_children, has_children
+from .tree import ended_children
+from .wait_status import has_children, shell_status
 
 KEEP_ALL = signal.SIGUSR1  # queued by the supervisor itself; one that it hands on is by kill(2), or has another sender
 
@@ -75,50 +76,81 @@ def be_guard(
                 os._exit(1)
             for each in (failure, *redirect.values()):
                 os.close(each)
-            wait_status = see_end(command, supervisor)
+            wait_status = Guard(command, supervisor).see_end()
         end_like(wait_status)
     finally:
         os._exit(1)
 
 
-def see_end(command: int, supervisor: int) -> int:
-    """Wait until the command has ended, or all of its tree where that is asked for; return its wait status."""
-    wait_status, all_of_it = None, False
-    info: Arrived | None = None
-    with Signals(CATCHABLE) as signals:
-        while True:
-            while info is not None or (info := signals.take()) is not None:
-                if info.si_signo == KEEP_ALL and info.si_code == SI_QUEUE and info.si_pid == supervisor:
-                    all_of_it = True
-                elif info.si_signo != signal.SIGCHLD and wait_status is None:
-                    hand_on(signals, info, command)
-                info = None
-            for pid, status, _ in ended_children():
-                if pid == command:
-                    wait_status = status
-            if wait_status is not None and not (all_of_it and has_children()):
-                return wait_status
-            info = signals.wait()
+class GoBetween:
+    """A process between its parent and its child: it hands on what signals it gets, and ends as the child does.
+
+    Every signal must be blocked. It reaps whatever else is its child, or falls to it.
+    """
+
+    def __init__(self, child: int) -> None:
+        self.child = child
+        self.signals = Signals(CATCHABLE)
+        self.wait_status: int | None = None  # of the child, once it has ended
+
+    def see_end(self) -> int:
+        """Wait until the child has ended, and this process need not stay; return the child's wait status."""
+        info: Arrived | None = None
+        with self.signals:
+            while True:
+                while info is not None or (info := self.signals.take()) is not None:
+                    self.hear(info)
+                    info = None
+                for pid, status, _ in ended_children():
+                    if pid == self.child:
+                        self.wait_status = status
+                if self.wait_status is not None and not self.stays():
+                    return self.wait_status
+                info = self.signals.wait()
+
+    def hear(self, info: Arrived) -> None:
+        """Hand a signal on, unless the child has it too, or has ended."""
+        if info.si_signo != signal.SIGCHLD and self.wait_status is None:
+            with contextlib.suppress(PermissionError):  # it runs a set-user-ID program
+                if not self.signals.has_it_too(info, self.child):
+                    send_on(info, self.child)  # a child that was not waited for: the PID is nobody else's
+            self.signals.note(info)
+
+    def stays(self) -> bool:
+        """Return whether this process is still needed when the child has ended."""
+        return False
 
 
-def hand_on(signals: Signals, info: Arrived, command: int) -> None:
-    """Send a signal on to a command that was not waited for, where it does not have it; never stop ourselves."""
-    if not signals.has_it_too(info, command):
-        with contextlib.suppress(PermissionError):  # it runs a set-user-ID program
-            send_on(info, command)
-    signals.note(info)
+class Guard(GoBetween):
+    """A guard, once its command runs; it stays with what is left of the command's tree where that is asked for."""
+
+    def __init__(self, command: int, supervisor: int) -> None:
+        super().__init__(command)
+        self.supervisor = supervisor
+        self.all_of_it = False
+
+    def hear(self, info: Arrived) -> None:
+        """Hand a signal on, but for the supervisor's request to stay."""
+        if info.si_signo == KEEP_ALL and info.si_code == SI_QUEUE and info.si_pid == self.supervisor:
+            self.all_of_it = True
+        else:
+            super().hear(info)
+
+    def stays(self) -> bool:
+        """Return whether all of the tree is asked for, and something of it is left."""
+        return self.all_of_it and has_children()
 
 
 def end_like(wait_status: int) -> NoReturn:
-    """End with the status that the command had."""
+    """End with the status that the child had."""
     if os.WIFSIGNALED(wait_status):
         number = os.WTERMSIG(wait_status)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # one core is enough
-        with contextlib.suppress(OSError):  # KILL cannot be set, and need not be
+        with contextlib.suppress(OSError, ValueError):  # KILL, 32 and 33 cannot be set, and need not be
             signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    os._exit(os.WEXITSTATUS(wait_status))
+        change_mask(signal.SIG_UNBLOCK, {number})
+    os._exit(shell_status(wait_status))  # also as PID 1, which its own signals do not end
 
 
 def close_others(kept: set[int]) -> None:

@@ -21,7 +21,8 @@ from .procfs import Stat, peak_rss_kib, require, stat_of
 from .result import RunResult
 from .signals import ENDING_ONE, Arrived, Signals, send_on, signal_name
 from .spawn import spawn
-from .tree import children_of_ours, ended_children, not_found, others_are_left
+from .tree import ended_children, not_found
+from .wait_status import has_children
 
 if TYPE_CHECKING:
     from resource import struct_rusage
@@ -32,6 +33,9 @@ PEAK_NOISE_KIB = 256
 
 class Run:
     """Copies of one command, run at once by this process, which becomes a child subreaper for it.
+
+    It waits for every child, and takes whatever falls to this process for the command's: a program that has children of
+    its own is to be set apart from them first (set_apart.py).
 
     timeout_s: end them all after so long. grace_s: between TERM and KILL. capture: keep their output in the records
     (in memory files, so that a daemon which holds on to its output delays nobody). leave: what a command leaves running
@@ -67,8 +71,6 @@ class Run:
         self._captured: dict[RunResult, tuple[int, int]] = {}
         self._floor_kib = 0
         self._begun = 0.0
-        # Children this process had before it started any; never signalled.
-        self._inherited: frozenset[int] = frozenset()
 
     def run(self) -> list[RunResult]:
         """Start the copies and see them to their end; one that cannot be started has its reason in its record.
@@ -78,7 +80,6 @@ class Run:
         if self.timeout_s is not None:
             require("what the command starts could not be found, to be ended when its time is up")
         self._begun = time.monotonic()
-        self._inherited = children_of_ours()
         waits_with = self._signals()
         waits_with.ending = self.ending
         with waits_with as signals:
@@ -150,7 +151,7 @@ class Run:
     def _all_are_out_of_reach(self) -> bool:
         from .terminate import Descendants, out_of_reach
 
-        return bool(out_of_reach(Descendants(self._inherited, self._running.keys())))
+        return bool(out_of_reach(Descendants(self._running.keys())))
 
     def _is_out_of_reach(self, *processes: Stat | None) -> None:
         """These may not be signalled."""
@@ -206,7 +207,7 @@ class Run:
 
         grace_s, first = (0.0, 0) if had_grace else (self.grace_s, int(signal.SIGTERM))
         started = self._running.keys()
-        self._is_out_of_reach(*end_descendants(signals, self._reap, grace_s, first, self._inherited, started))
+        self._is_out_of_reach(*end_descendants(signals, self._reap, grace_s, first, started))
         self.not_found = not_found()
         for pid in tuple(self._running):  # may not be signalled, and is not waited for
             record, begun = self._running.pop(pid)
@@ -234,16 +235,15 @@ class Run:
         return bool(self._running)
 
     def _reap(self) -> bool:
-        """Collect every child that has ended, adopted ones too; False when there is none but the inherited ones."""
+        """Collect every child that has ended, adopted ones too; False when there is none any more."""
         for pid, wait_status, usage in ended_children():
             self._reaped(pid, wait_status, usage)
-            self._inherited -= {pid}  # from now on the PID may be another's
             if pid in self._running:
                 record, begun = self._running.pop(pid)
                 record.ended(wait_status, usage, time.monotonic() - begun, self._floor_kib)
                 self._event(pid, "end", record.signal or f"exit {record.exit_code}")
                 self._finished(record)
-        return others_are_left(self._inherited)
+        return has_children()
 
     def _event(self, pid: int, event: str, detail: str = "") -> None:
         t_ms = round((time.monotonic() - self._begun) * 1000, 3)

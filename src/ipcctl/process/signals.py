@@ -18,7 +18,7 @@ import signal
 import struct
 import sys
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from types import TracebackType
 from typing import Any
 
@@ -31,10 +31,11 @@ FORWARDED = CATCHABLE - {SIG.SIGCHLD}  # what a supervisor hands on
 ENDING = frozenset({SIG.SIGHUP, SIG.SIGINT, SIG.SIGQUIT, SIG.SIGTERM})  # those that ask a program to end
 ENDING_ONE = frozenset({SIG.SIGINT, SIG.SIGTERM})  # after which one command has a grace period; it may reload on a HUP
 STOPPING = frozenset({SIG.SIGTSTP, SIG.SIGTTIN, SIG.SIGTTOU})  # those of job control, which can be caught
+BY_TERMINAL = ENDING - {SIG.SIGTERM} | STOPPING | {SIG.SIGCONT, SIG.SIGWINCH}
 BY_PYTHON = frozenset({SIG.SIGPIPE, SIG.SIGXFSZ})  # ignored by the interpreter, not by who started us
 HIDDEN = frozenset({32, 33})  # by the C library
-# siginfo_t's si_code: the terminal's (Ctrl-C); sigqueue(3)'s; tgkill(2)'s
-SI_KERNEL, SI_QUEUE, SI_TKILL = 0x80, -1, -6
+# siginfo_t's si_code: kill(2)'s; the terminal's (Ctrl-C), an alarm(2)'s, …; sigqueue(3)'s; tgkill(2)'s
+SI_USER, SI_KERNEL, SI_QUEUE, SI_TKILL = 0, 0x80, -1, -6
 SIGINFO_BYTES = 128
 SIGSET_BYTES = 128  # of the C library's sigset_t
 WORD_BITS = 8 * struct.calcsize("@L")
@@ -59,8 +60,13 @@ class Arrived:
 
     @property
     def from_terminal(self) -> bool:
-        """Whether the kernel made it: the terminal did (Ctrl-C), for a whole process group."""
-        return self.si_code == SI_KERNEL
+        """Whether the terminal sent it."""
+        return self.si_code == SI_KERNEL and self.si_signo in BY_TERMINAL
+
+    @property
+    def is_the_groups(self) -> bool:
+        """Whether the terminal sent it to the whole process group; of a hang-up, it tells the leader alone."""
+        return self.from_terminal and not (self.si_signo == SIG.SIGHUP and os.getsid(0) == os.getpid())
 
     @property
     def queued(self) -> bool:
@@ -81,7 +87,7 @@ class Signals:
         self.ignored = {each for each in self.waited_for if signal.getsignal(each) is signal.SIG_IGN} - BY_PYTHON
         self.mask_before: set[int] = set()
         self.on_hold = self._end_if_asked
-        self._group_stopped = False  # by the terminal
+        self.group_stopped = False  # by the terminal, or as if it were
 
     def __enter__(self) -> Signals:
         if signal.getsignal(SIG.SIGCHLD) is signal.SIG_IGN:
@@ -126,16 +132,16 @@ class Signals:
         """
         if os.getpgid(pid) != os.getpgrp():
             return False
-        if info.si_signo == SIG.SIGCONT and self._group_stopped:
+        if info.si_signo == SIG.SIGCONT and self.group_stopped:
             return not is_stopped(pid)
-        return info.from_terminal or (info.si_signo in STOPPING and info.si_pid == pid)
+        return info.is_the_groups or (info.si_signo in STOPPING and info.si_pid == pid)
 
     def note(self, info: Arrived) -> None:
         """Remember, once the command has a signal, whether the terminal stopped the whole process group by it."""
         if info.si_signo == SIG.SIGCONT:
-            self._group_stopped = False
+            self.group_stopped = False
         elif info.si_signo in STOPPING:
-            self._group_stopped = info.from_terminal
+            self.group_stopped = info.from_terminal
 
     def stop_as_well(self, info: Arrived) -> None:
         """Do what job control wants of us, once the command has the signal: stop for TSTP, TTIN, TTOU; go on for CONT.
@@ -145,9 +151,11 @@ class Signals:
         """
         self.note(info)
         number = info.si_signo
-        if number in STOPPING and not is_pending(SIG.SIGCONT):  # a stop would discard it, and nobody would send another
-            with unblocked({number}):
-                os.kill(os.getpid(), number)
+        if number in STOPPING:
+            stop_by(number)
+
+
+repeats: list[Callable[[Arrived], bool]] = []  # each says of a signal whether it came before, another way
 
 
 class Taking:
@@ -177,7 +185,8 @@ class Taking:
         (sender,) = struct.unpack_from("i", raw, SENDER_AT)
         if number in BY_PYTHON and sender == os.getpid():
             return self.take(deadline)  # a write of our own has failed, and says so itself
-        return Arrived(number, code, sender, raw)
+        info = Arrived(number, code, sender, raw)
+        return self.take(deadline) if any(each(info) for each in repeats) else info
 
     def _call(self, deadline: float | None) -> bool:
         if deadline is None:
@@ -210,12 +219,26 @@ def send_on(info: Arrived, pid: int) -> None:
 def is_stopped(pid: int) -> bool:
     """Return whether a process is stopped: of a child of ours waitid(2) tells, of another /proc."""
     try:
-        return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT | os.WNOHANG) is not None
+        return stopped_by(pid) is not None
     except ChildProcessError:
         from .procfs import stat_of
 
         found = stat_of(pid)
         return found is not None and found.state == "T"
+
+
+def stopped_by(pid: int) -> int | None:
+    """Return the signal by which a child is stopped; None where it is not. Raises ChildProcessError: none, or ended."""
+    found = os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT | os.WNOHANG)
+    return found and found.si_status
+
+
+def stop_by(number: int) -> None:
+    """Stop this process by a signal's default action, unless a CONT has come: a stop would discard it."""
+    if not is_pending(SIG.SIGCONT):
+        os.kill(os.getpid(), number)  # while it is blocked: with another that has come it is one stop
+        with unblocked({number}):
+            pass
 
 
 # --- the mask, and what is pending

@@ -84,7 +84,7 @@ class Subreaper(Run):
     # --- what Run does otherwise
 
     def _signals(self) -> Signals:
-        self.watch = Watcher(self._on_orphan, self._on_gone, self._inherited)
+        self.watch = Watcher(self._on_orphan, self._on_gone)
         return self.watch
 
     def _spawned(self, pid: int) -> None:
@@ -102,7 +102,7 @@ class Subreaper(Run):
         group = os.getpgid(pid)
         if group != os.getpgrp() and not info.queued:
             return self._signal_group(pid, group, info.si_signo)
-        self._is_out_of_reach(*signal_all(Descendants(self._inherited), info.si_signo, group, queued=info))
+        self._is_out_of_reach(*signal_all(Descendants(), info.si_signo, group, queued=info))
         return True
 
     def _signal_group(self, pid: int, group: int, number: int) -> bool:
@@ -164,8 +164,8 @@ class Subreaper(Run):
 
     def _hand_to_left(self, info: Arrived, signals: Signals) -> None:
         """Hand a signal to those that the command left, unless it is the terminal's: whoever is to have it has it."""
-        if not info.from_terminal:
-            signal_all(Descendants(self._inherited), info.si_signo, queued=info)
+        if not info.is_the_groups:
+            signal_all(Descendants(), info.si_signo, queued=info)
         signals.stop_as_well(info)
 
     def _on_orphan(self, found: Descendant) -> None:

@@ -27,7 +27,7 @@ from ..errors import IpcctlError
 from ..waiting import TICK_S, is_over, poll_for
 from .pid_counter import PidCounter
 from .procfs import NEVER_READ, Stat, is_own, stat_of
-from .signals import CATCHABLE, ENDING, Arrived, Signals, blocked, send_on
+from .signals import CATCHABLE, ENDING, Arrived, Signals, Taking, blocked, repeats, send_on
 from .tree import all_below
 from .unseen import is_still, unseen_children
 
@@ -108,16 +108,13 @@ class ProcessSet(Protocol):
 
 
 class Descendants:
-    """All descendants of a process, adopted orphans included, except `inherited` children and their descendants.
+    """All descendants of a process, adopted orphans included.
 
     The process is this one, unless another is named by `of`. `started` are the PIDs of children of ours that are known;
     without a /proc of ours there are no others.
     """
 
-    def __init__(
-        self, inherited: Collection[int] = (), started: Collection[int] = (), of: int | None = None
-    ) -> None:
-        self.inherited = inherited
+    def __init__(self, started: Collection[int] = (), of: int | None = None) -> None:
         self.started = started
         self.of = os.getpid() if of is None else of
 
@@ -125,11 +122,11 @@ class Descendants:
         """Those that a scan finds, zombies too."""
         if not is_own():
             return unseen_children(self.started)
-        return all_below(self.of, self.inherited)
+        return all_below(self.of)
 
     def has(self, found: Stat, parents: Collection[int]) -> bool:
         """Whether it was started by one of `parents`, or has fallen to the process."""
-        return found.pid not in self.inherited and (found.ppid == self.of or found.ppid in parents)
+        return found.ppid == self.of or found.ppid in parents
 
 
 def alive(processes: ProcessSet) -> list[Stat]:
@@ -172,7 +169,6 @@ def end_descendants(
     reap: Reap,
     grace_s: float,
     first: int = signal.SIGTERM,
-    inherited: Collection[int] = (),
     started: Collection[int] = (),
 ) -> list[Stat]:
     """End every descendant of this process and reap what falls to it; returns when none is left that can be found
@@ -180,11 +176,11 @@ def end_descendants(
 
     `first` is the polite signal; 0 sends none, and only waits for the grace period. This process must be a child
     subreaper, so that nothing escapes by losing its parent, and `signals` be entered; one that asks to end cuts the
-    grace period short. `inherited` are as in kill_descendants; `started` are the PIDs of the children that are known,
-    as they are now (see tree.not_found). Returns those that may not be signalled, and run
-    on. Raises IpcctlError when something outlives SIGKILL.
+    grace period short. Children that it had before are ended as well, unless it was set apart from them (set_apart.py).
+    `started` are the PIDs of the children that are known, as they are now (see tree.not_found). Returns those that may
+    not be signalled, and run on. Raises IpcctlError when something outlives SIGKILL.
     """
-    processes = Descendants(inherited, started)
+    processes = Descendants(started)
     refused = signal_all(processes, first, wake=True) if first else []
     deadline = time.monotonic() + grace_s
     while reap() and can_find(started):
@@ -192,19 +188,13 @@ def end_descendants(
             return left
         info = signals.wait(deadline)
         if info is None or signals.asks(info):  # a second Ctrl-C: somebody is in a hurry
-            return kill_descendants(signals, reap, inherited, started)
+            return kill_descendants(signals, reap, started)
     return []
 
 
-def kill_descendants(
-    signals: Signals, reap: Reap, inherited: Collection[int] = (), started: Collection[int] = ()
-) -> list[Stat]:
-    """Kill every descendant of this process, those that fork meanwhile as well, and reap them.
-
-    `inherited` are children that were there before us (a shell's background jobs, when it made itself us by exec): they
-    and their descendants are left alone, and `reap` must not count them. Returns as end_descendants.
-    """
-    processes, give_up = Descendants(inherited, started), time.monotonic() + KILL_WITHIN_S
+def kill_descendants(signals: Signals, reap: Reap, started: Collection[int] = ()) -> list[Stat]:
+    """Kill every descendant of this process, those that fork meanwhile as well, and reap them; as end_descendants."""
+    processes, give_up = Descendants(started), time.monotonic() + KILL_WITHIN_S
     while reap() and can_find(started):
         kill(processes)
         signals.wait(time.monotonic() + SCAN_EVERY_S)
@@ -289,10 +279,19 @@ def wait_for_end(process: Stat, deadline: float) -> None:
         os.close(handle)
 
 
+class Hurry:
+    """Whether a signal that was taken has asked to end."""
+
+    is_on = False
+
+
 def hurried() -> bool:
     """Return whether a blocked signal asks to end: while others are ended, by somebody who would not wait longer."""
-    asking = ENDING - {signal.SIGHUP}  # which is no end of one command
-    return any(signal.getsignal(each) is not signal.SIG_IGN for each in signal.sigpending() & asking)
+    pending = signal.sigpending() & ENDING - {signal.SIGHUP}  # which is no end of one command
+    asking = {each for each in pending if signal.getsignal(each) is not signal.SIG_IGN}
+    if asking and repeats and Taking(asking).take(0.0) is not None:  # what came before, another way, is dropped by that
+        Hurry.is_on = True  # and stays so: the signal itself was taken
+    return Hurry.is_on if repeats else bool(asking)
 
 
 @contextlib.contextmanager

@@ -6,19 +6,10 @@ import os
 from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from .procfs import MOUNT, Stat, all_stats, children_of, is_own, why_not_own
+from .procfs import MOUNT, Stat, all_stats, is_own, why_not_own
 
 if TYPE_CHECKING:
     from resource import struct_rusage
-
-
-def has_children() -> bool:
-    """Whether this process has any child, a zombie too, without a look at /proc (waitid(2))."""
-    try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT | os.WNOHANG)
-    except ChildProcessError:
-        return False
-    return True
 
 
 def ended_children() -> Iterator[tuple[int, int, struct_rusage]]:
@@ -33,21 +24,10 @@ def ended_children() -> Iterator[tuple[int, int, struct_rusage]]:
         yield ended
 
 
-def others_are_left(inherited: Collection[int]) -> bool:
-    """Whether this process has children beside the inherited ones."""
-    return has_children() and not (inherited and set(children_of_ours()) <= set(inherited))
-
-
-def children_of_ours() -> frozenset[int]:
-    """The children of this process, as far as /proc tells: none where it is not ours.
-
-    There may be some at the very start, that it never made: `sh -c 'server & exec ipcctl …'` has its server as a child.
-    """
-    return frozenset(children_of(os.getpid())) if has_children() and is_own() else frozenset()
-
-
 def not_found() -> str | None:
     """Return why processes that have fallen to this one cannot be found, and run on; None where none are left so."""
+    from .wait_status import has_children  # with the signals, which a listing has no use for
+
     if is_own() or not has_children():
         return None
     return f"{why_not_own()}: what else was started here cannot be found to be ended, and runs on; {MOUNT}"
@@ -76,13 +56,13 @@ def descendants(root: int, stats: Iterable[Stat] | None = None) -> list[Stat]:
     return found
 
 
-def all_below(root: int, inherited: Collection[int] = ()) -> list[Stat]:
-    """Return every process below `root` by a scan, those that /proc hides too; not the `inherited`, nor theirs."""
+def all_below(root: int) -> list[Stat]:
+    """Return every process below `root` by a scan, those that /proc hides too."""
     from .unseen import hidden_children  # most runs end by themselves
 
-    stats = [each for each in all_stats() if each.pid not in inherited]
+    stats = all_stats()
     found = descendants(root, stats)
-    while hidden := hidden_children([root, *(each.pid for each in found)], {*inherited, *(each.pid for each in stats)}):
+    while hidden := hidden_children([root, *(each.pid for each in found)], {each.pid for each in stats}):
         stats += hidden
         found = descendants(root, stats)
     return found

@@ -1,4 +1,4 @@
-"""What wait(2) and waitid(2) say of a child that ended, decoded in one place."""
+"""What wait(2) and waitid(2) say of children, decoded in one place."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ import os
 
 from ..errors import EXIT_SIGNALLED
 from .signals import signal_name
+
+
+def has_children() -> bool:
+    """Return whether this process has any child, a zombie too, without a look at /proc (waitid(2))."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def decode(wait_status: int) -> tuple[int | None, str | None, bool]:

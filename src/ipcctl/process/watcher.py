@@ -19,7 +19,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from ..waiting import seconds_until
@@ -52,13 +52,10 @@ class Watcher(Signals):
     and `gone` set. With `wait_status` set it was waited for by this process, else by another.
     """
 
-    def __init__(
-        self, on_orphan: Callback, on_gone: Callback, inherited: Collection[int] = (), wanted: Iterable[int] = FORWARDED
-    ) -> None:
+    def __init__(self, on_orphan: Callback, on_gone: Callback, wanted: Iterable[int] = FORWARDED) -> None:
         super().__init__(wanted)
         self.on_orphan = on_orphan
         self.on_gone = on_gone
-        self.inherited = inherited
         self.pid = os.getpid()
         self.root: Descendant | None = None  # the command
         self.known: dict[int, Descendant] = {}
@@ -119,7 +116,7 @@ class Watcher(Signals):
         """This process has waited for a child: the command, or one that it adopted."""
         found = self.known.get(pid)
         if found is None:
-            self.unseen += pid not in self.inherited
+            self.unseen += 1
             return
         found.wait_status, found.usage = wait_status, usage
         self._take_events(0)  # in the order in which they happened: whether it ended before its parent did
@@ -173,7 +170,7 @@ class Watcher(Signals):
     def _meet_one(self, stat: Stat) -> bool:
         """Keep it, if it is a descendant; returns whether it is settled what it is."""
         if stat.ppid == self.pid:
-            if stat.pid in self.inherited or stat.has_ended:  # the zombie is about to be waited for, by us
+            if stat.has_ended:  # the zombie is about to be waited for, by us
                 return True
             parent = None
         elif (parent := self.known.get(stat.ppid)) is None:

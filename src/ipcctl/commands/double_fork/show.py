@@ -30,7 +30,7 @@ class Jobs(click.ParamType):  # type: ignore[type-arg]
         return first, second
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, starts_processes=True)
 @click.option("--jobs", type=Jobs(), default="0.06,0.08", show_default=True, metavar="S,S",
               help="How long parent and grandchild work.")  # fmt: skip
 @output_options(GENERATION_COLUMNS, source="double_fork")

@@ -45,7 +45,8 @@ class Umask(click.ParamType):  # type: ignore[type-arg]
         return int(value, 8)
 
 
-@click.command(cls=Command, context_settings={"allow_interspersed_args": False}, requires={"timeout": "--ready"})
+@click.command(cls=Command, starts_processes=True, requires={"timeout": "--ready"},
+               context_settings={"allow_interspersed_args": False})
 @click.option("--log", metavar="FILE", help="Append its stdout and stderr to FILE.  [default: /dev/null]")
 @click.option("--stdout", metavar="FILE", help="Append its stdout to FILE.")
 @click.option("--stderr", metavar="FILE", help="Append its stderr to FILE.")

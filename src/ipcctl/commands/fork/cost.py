@@ -21,7 +21,7 @@ COLUMNS = (
 )
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, starts_processes=True)
 @click.option("--rss", type=Sizes(), metavar="SIZE,…", help="The parent's memory.  [default: 0,64M,256M]")
 @output_options(COLUMNS)
 def command(output: Output, rss: list[int] | None) -> int:

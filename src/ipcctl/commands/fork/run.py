@@ -19,7 +19,7 @@ COLUMNS = (Column("copy", "integer", "which of the copies, from 1"), *RUN_COLUMN
 MOST_COPIES = 10_000
 
 
-@click.command(cls=Command, context_settings={"allow_interspersed_args": False})
+@click.command(cls=Command, starts_processes=True, context_settings={"allow_interspersed_args": False})
 @click.option("-n", "--copies", type=click.IntRange(1, MOST_COPIES), default=1, metavar="COPIES",
               help="Run so many copies of COMMAND at once.")
 @click.option("--timeout", type=Seconds(positive=True), help="End the whole tree after so long; status 124.")

@@ -11,7 +11,7 @@ from ..command import Command
 from ..running import show
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, starts_processes=True)
 @click.option("--trials", type=click.IntRange(1, 100_000), default=50, show_default=True, metavar="N",
               help="How often to look who runs first.")  # fmt: skip
 @output_options(PROCESS_COLUMNS, source="fork")

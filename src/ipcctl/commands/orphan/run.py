@@ -37,7 +37,8 @@ COLUMNS = (
 )  # fmt: skip
 
 
-@click.command(cls=Command, context_settings={"allow_interspersed_args": False}, requires={"timeout": "--left wait"})
+@click.command(cls=Command, starts_processes=True, requires={"timeout": "--left wait"},
+               context_settings={"allow_interspersed_args": False})
 @click.option("--left", type=click.Choice(["report", "wait", "kill"]), default="report", show_default=True,
               help="Those still running at COMMAND's end.")
 @click.option("--timeout", type=Seconds(positive=True),

@@ -13,7 +13,7 @@ from ..command import Command
 from ..running import show
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, starts_processes=True)
 @click.option("--subreaper", is_flag=True, help="Let ipcctl, a child subreaper, be the adopter.")
 @click.option("--hold", type=Seconds(positive=True), help="Keep the orphans so long, to be looked at.")
 @output_options(ADOPTED_COLUMNS, source="orphan")

@@ -22,7 +22,7 @@ COLUMNS = (
 )
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, starts_processes=True)
 @click.option("--sizes", type=Sizes(), metavar="SIZE,…", help="The messages.  [default: 64,4K,64K,1M]")
 @output_options(COLUMNS)
 def command(output: Output, sizes: list[int] | None) -> int:

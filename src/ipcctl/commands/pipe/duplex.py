@@ -42,7 +42,7 @@ or polls, with none of its processes at work or asleep for a time (/proc/PID/wch
 """
 
 
-@click.command(cls=Command, manual=MANUAL + OF_MANY)
+@click.command(cls=Command, starts_processes=True, manual=MANUAL + OF_MANY)
 @click.option("--transcript", type=click.Path(), metavar="FILE", help="Write what each side said to FILE; - is stdout.")
 @click.option("--stall", type=Seconds(positive=True),
               help="Say who waits for what, when both have so long.  [default: never]")

@@ -36,7 +36,7 @@ COLUMNS = (
 )
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, starts_processes=True)
 @click.option("--timeout", type=Seconds(positive=True), help="End the commands after so long; status 124.")
 @click.option("--grace", type=Seconds(), default=5.0, show_default=True, help="Time between TERM and KILL.")
 @click.option("--strict", is_flag=True, help="SIGPIPE is a failure, also where the reader succeeded.")

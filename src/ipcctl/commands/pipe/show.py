@@ -11,7 +11,7 @@ from ..command import Command
 from ..running import show
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, starts_processes=True)
 @output_options(MESSAGE_COLUMNS, source="pipe")
 def command(output: Output) -> int:
     """Send messages through each kind of pipe, and check every statement of the concept."""

@@ -33,7 +33,8 @@ EXCLUSIVE = (
 REQUIRES = {"resume": "--joblog", "retry_failed": "--joblog", "delay": "--retries"}
 
 
-@click.command(cls=Command, context_settings={"allow_interspersed_args": False}, exclusive=EXCLUSIVE, requires=REQUIRES)
+@click.command(cls=Command, starts_processes=True, exclusive=EXCLUSIVE, requires=REQUIRES,
+               context_settings={"allow_interspersed_args": False})
 @click.option("-j", "--jobs", metavar="N|N%|0", help="N at once; 0: no limit.  [default: processors]")
 @click.option("-a", "--arg-file", metavar="FILE", type=click.Path(), help="Take arguments from FILE, not from stdin.")
 @click.option("-0", "--null", is_flag=True, help="A NUL ends each argument, not a newline.")

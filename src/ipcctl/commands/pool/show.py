@@ -15,7 +15,7 @@ from ..running import show
 MOST_WORKERS = 64
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, starts_processes=True)
 @click.option("-j", "--jobs", metavar="N|N%|0", help="N workers.  [default: the processors]")
 @click.option("--tasks", type=click.IntRange(1, 10_000), default=12, show_default=True, metavar="N",
               help="Tasks.")

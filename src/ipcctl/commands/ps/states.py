@@ -11,7 +11,7 @@ from ..command import Command
 from ..running import show
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, starts_processes=True)
 @output_options(STATE_COLUMNS, source="ps")
 def command(output: Output) -> int:
     """Make a process in each state, and check every statement about what the kernel shows for it."""

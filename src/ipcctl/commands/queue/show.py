@@ -11,7 +11,7 @@ from ..command import Command
 from ..running import show
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, starts_processes=True)
 @click.option("--maxsize", type=click.IntRange(1, 500), default=3, show_default=True, metavar="N",
               help="The bound of the bounded queue.")
 @click.option("--messages", type=click.IntRange(1, 10_000), default=12, show_default=True, metavar="N",

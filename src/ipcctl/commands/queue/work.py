@@ -11,7 +11,7 @@ from ..names import CommandAfterDashes, ObjectName
 from . import notice, queues
 
 
-@click.command(cls=CommandAfterDashes, manual=OF_MANY)
+@click.command(cls=CommandAfterDashes, starts_processes=True, manual=OF_MANY)
 @click.option("-j", "--jobs", type=click.IntRange(1, 10_000), default=1, show_default=True, metavar="N",
               help="Run so many at once.")
 @click.option("--retries", type=click.IntRange(0, 1 << 31), default=3, show_default=True, metavar="N",

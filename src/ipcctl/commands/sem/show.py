@@ -12,7 +12,7 @@ from ..command import Command
 from ..running import show
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, starts_processes=True)
 @click.option("-n", "--slots", type=click.IntRange(1, 100), default=3, show_default=True, metavar="N",
               help="How many may be inside at once.")
 @click.option("--tasks", type=click.IntRange(1, 500), default=8, show_default=True, metavar="TASKS",

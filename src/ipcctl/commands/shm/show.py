@@ -13,7 +13,7 @@ from ..running import show
 MOST_UPDATES = 1_000_000
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, starts_processes=True)
 @click.option("--updates", type=click.IntRange(1, MOST_UPDATES), default=20_000, show_default=True, metavar="N",
               help="How many updates each process makes in the race.")  # fmt: skip
 @output_options(EXPERIMENT_COLUMNS, source="shm")

@@ -31,7 +31,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-@click.command(cls=Command, context_settings={"allow_interspersed_args": False})
+@click.command(cls=Command, starts_processes=True, context_settings={"allow_interspersed_args": False})
 @click.option("--longer-than", type=Seconds(), default=0.1, show_default=True,
               help="A zombie for no longer is no row.")
 @click.option("--grace", type=Seconds(), default=5.0, show_default=True, help="Time between TERM and KILL.")

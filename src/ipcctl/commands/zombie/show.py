@@ -16,7 +16,7 @@ MOST_ZOMBIES = 1000
 STRATEGIES = ("none", "wait", "handler", "double-fork", "ignore")
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, starts_processes=True)
 @click.option("-n", "--count", type=click.IntRange(1, MOST_ZOMBIES), default=5, show_default=True, metavar="COUNT",
               help="How many children each parent has.")
 @click.option("--avoid", type=click.Choice(STRATEGIES), metavar="WAY",

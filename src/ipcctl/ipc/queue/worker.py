@@ -30,8 +30,8 @@ from ...process.terminate import (
     refusal,
     signal_all,
 )
-from ...process.tree import children_of_ours, not_found, others_are_left
-from ...process.wait_status import decode
+from ...process.tree import not_found
+from ...process.wait_status import decode, has_children
 from ...process.window import Window
 from .blocking import wait_for_change
 from .message import Message, Taken
@@ -57,7 +57,7 @@ class Delivery:
 
 
 class Worker:
-    """Works through a queue.
+    """Works through a queue. As Run, it waits for every child of this process, which becomes a child subreaper.
 
     slots: so many commands at once. retries: after so many more failures a message is a dead letter. lease_s: so long
     may a command take. on_stdin: the message is its input and no argument. until_empty: end when no message is left;
@@ -88,7 +88,6 @@ class Worker:
         self.dead_letters = 0
         self._jobs: dict[int, Delivery] = {}
         self._taken: list[Taken] = []  # of which no command runs yet
-        self._inherited = children_of_ours()
 
     def run(self) -> int:
         """Work until it is over; the status is 1 when a message became a dead letter.
@@ -142,7 +141,7 @@ class Worker:
     def _has_it_too(self, info: Arrived, pid: int) -> bool:
         """Whether a child got that signal beside us; of a guard, which the terminal reaches always, its command's."""
         if self.lease_s is not None:
-            return info.from_terminal
+            return info.is_the_groups
         return self._window.signals.has_it_too(info, pid)
 
     def _start(self, taken: Taken) -> None:
@@ -180,7 +179,6 @@ class Worker:
                 break
             if pid == 0:
                 break
-            self._inherited -= {pid}
             if pid in self._jobs:
                 ended.append((self._jobs.pop(pid), wait_status))
         return ended
@@ -231,11 +229,11 @@ class Worker:
 
         def reap() -> bool:
             ended.extend(self._reap())
-            return others_are_left(self._inherited)
+            return has_children()
 
         unfinished = [*self._taken, *(each.taken for each in self._jobs.values())]
         with Signals() as signals:
-            refused = end_descendants(signals, reap, self.grace_s, inherited=self._inherited, started=self._jobs.keys())
+            refused = end_descendants(signals, reap, self.grace_s, started=self._jobs.keys())
         if refused:
             self.tell(refusal(refused))
         if (left := not_found()) is not None:

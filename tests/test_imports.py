@@ -29,16 +29,16 @@ status = cli.main(sys.argv[1:])
 leave()
 sys.exit(status)
 """
-HEAVY = "json tabulate psutil multiprocessing sqlite3 wcwidth"  # of what is not ours, where it costs milliseconds
+HEAVY = "json tabulate psutil multiprocessing sqlite3 wcwidth ctypes"  # not ours, and takes milliseconds
 
-ALWAYS = "cli errors report report.sink report.terminal"
+ALWAYS = "cli errors report report.sink"
 LINE = f"""{ALWAYS} waiting commands commands.arguments commands.command commands.concept report.model report.options
     report.output"""
-TABLE = "report.layout report.table report.values times"
+TABLE = "report.table report.terminal report.values"
 SHOW = f"""{LINE} {TABLE} commands.running demos demos.channels demos.columns demos.deadline demos.harness tabulate
     process process.event process.pid_counter process.prctl process.procfs process.signals process.terminate
-    process.tree process.unseen process.wait_status"""
-START = "process process.procfs process.signals process.spawn process.wait_status"
+    process.tree process.unseen process.wait_status ctypes"""
+START = "process process.procfs process.signals process.spawn process.wait_status ctypes"
 RUN = f"{LINE} {TABLE} {START} process.event process.prctl process.result process.run process.tree"
 END = "process.pid_counter process.terminate process.unseen"
 WATCH = f"{RUN} {END} commands.running process.descendant process.subreaper process.watcher"
@@ -48,7 +48,7 @@ POOL = """pool.arguments pool.job pool.job_tree pool.jobs pool.output pool.proce
     pool.statistics pool.template pool.throttle pool.wakeup pool"""
 DAEMON = "commands.double_fork commands.double_fork.daemon process process.daemon process.procfs"
 NAMES = f"{LINE} commands.names ipc ipc.registry process process.users"
-SEM = f"{NAMES} commands.sem ipc.sem ipc.sem.semaphore ipc.sem.semaphores ipc.sem.sysv process.procfs"
+SEM = f"{NAMES} commands.sem ipc.sem ipc.sem.semaphore ipc.sem.semaphores ipc.sem.sysv process.procfs ctypes"
 SHM = f"{NAMES} commands.shm ipc.shm ipc.shm.ctype ipc.shm.memory ipc.shm.shared"
 VALUE = f"{SHM} commands.shm.values"
 QUEUE = f"""{NAMES} commands.queue ipc.queue ipc.queue.database ipc.queue.leases ipc.queue.lockfile ipc.queue.message
@@ -67,7 +67,7 @@ ALLOWED = {
     "orphan -- true": f"{WATCH} commands.orphan commands.orphan.run commands.orphan.rows",
     "double-fork": f"{SHOW} commands.double_fork commands.double_fork.show demos.double_fork process.terminal",
     "double-fork -q -- true": f"{LINE} {DAEMON} {START} commands.double_fork.start process.daemon.child "
-                              "process.daemon.launch process.fds process.session process.window",
+                              "process.daemon.launch process.fds process.window",
     "double-fork status --pidfile pid": f"{LINE} {TABLE} {DAEMON} commands.double_fork.status process.daemon.pidfile",
     "double-fork stop --pidfile pid": f"{LINE} {TABLE} {DAEMON} commands.double_fork.stop process.daemon.pidfile",
     "pool": f"{SHOW} commands.pool commands.pool.show commands.pool.slots demos.pool multiprocessing pool "
@@ -78,17 +78,17 @@ ALLOWED = {
     "pipe true true": f"{RELAY} commands.pipe commands.pipe.run ipc.pipe.pipeline ipc.pipe.stage_times report.live",
     "pipe duplex true true": f"{RELAY} commands.pipe commands.pipe.duplex commands.wording ipc.pipe.duplex",
     "pipe meter": f"{LINE} {TABLE} commands.pipe commands.pipe.meter commands.pipe.progress ipc ipc.pipe "
-                  "ipc.pipe.meter ipc.pipe.relay process process.polled process.signals report.live",
+                  "ipc.pipe.meter ipc.pipe.relay process process.polled process.signals report.live ctypes",
     "pipe cost --sizes 64": f"{COST} commands.pipe commands.pipe.cost ipc ipc.pipe ipc.pipe.cost",
     "queue": f"{SHOW} commands.queue commands.queue.show demos.queue multiprocessing",
     "queue put q x": f"{QUEUE} commands.queue.put ipc.queue.blocking process.signals process.window",
     "queue peek q": f"{QUEUE} commands.queue.peek commands.queue.printing",
-    "queue get q": f"{QUEUE} commands.queue.get commands.queue.printing ipc.queue.blocking process.signals",
+    "queue get q": f"{QUEUE} commands.queue.get commands.queue.printing ipc.queue.blocking",
     "queue stat q": f"{QUEUE} {TABLE} commands.queue.columns commands.queue.stat",
     "queue work q --until-empty -- echo {}":
         f"{QUEUE} {START} {END} commands.queue.work ipc.inotify ipc.queue.blocking ipc.queue.worker process.event "
         "process.prctl process.result process.run process.tree process.window",
-    "queue list": f"{QUEUE} {TABLE} commands.queue.columns commands.queue.list commands.wording tabulate",
+    "queue list": f"{QUEUE} {TABLE} commands.queue.columns commands.queue.list commands.wording",
     "queue close q": f"{QUEUE} commands.queue.close",
     "queue revive q": f"{QUEUE} commands.queue.revive",
     "queue remove q": f"{QUEUE} commands.queue.remove",
@@ -97,22 +97,22 @@ ALLOWED = {
     "shm get n": f"{VALUE} commands.shm.get",
     "shm add n 1": f"{VALUE} commands.shm.add",
     "shm cas n 2 1": f"{VALUE} commands.shm.cas",
-    "shm wait n --until =1": f"{VALUE} commands.shm.wait ipc.inotify",
+    "shm wait n --until =1": f"{VALUE} commands.shm.wait ipc.inotify ctypes",
     "shm path n": f"{SHM} commands.shm.path",
-    "shm list": f"{SHM} {TABLE} commands.shm.list commands.wording tabulate",
+    "shm list": f"{SHM} {TABLE} commands.shm.list commands.wording",
     "shm remove n": f"{SHM} commands.shm.remove",
     "sem": f"{SHOW} commands.sem commands.sem.show demos.sem multiprocessing",
     "sem run s -- true": f"{SEM} commands.sem.run ipc.sem.holders process.spawn",
     "sem wait s": f"{SEM} commands.sem.wait",
-    "sem stat s": f"{SEM} {TABLE} commands.sem.stat ipc.sem.holders tabulate",
+    "sem stat s": f"{SEM} {TABLE} commands.sem.stat ipc.sem.holders",
     "sem resize s 2": f"{SEM} commands.sem.resize",
-    "sem list": f"{SEM} {TABLE} commands.sem.list commands.wording tabulate",
+    "sem list": f"{SEM} {TABLE} commands.sem.list commands.wording",
     "sem remove s": f"{SEM} commands.sem.remove",
     "ps 1": f"{LINE} {TABLE} commands.ps commands.ps.arguments commands.ps.columns commands.ps.list process "
             "process.forked_map process.listing process.procfs process.selection process.terminal process.tree "
-            "process.users tabulate",
+            "process.users",
     "ps states": f"{SHOW} commands.ps commands.ps.states demos.ps",
-    "tour orphan": f"{SHOW} commands.tour demos.orphan json report.formats report.live",
+    "tour orphan": f"{SHOW} commands.tour demos.orphan json report.formats report.live times",
     "help": f"{LINE} commands.help",
 }  # fmt: skip
 # importlib.metadata, by which tabulate knows its own version, reads a package's origin by json from Python 3.13 on.
@@ -142,6 +142,15 @@ def test_no_command_imports_what_it_does_not_use(line: str, tmp_path: Path) -> N
     assert imported - allowed.union(*(BROUGHT[each] for each in allowed & BROUGHT.keys())) == set()
     if not line.startswith("-"):
         assert any(name.startswith(f"commands.{concept.replace('-', '_')}") for name in imported)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="gettext itself imports locale")
+def test_no_translation_of_what_click_says_is_looked_for() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "ipcctl", "--version"]
+    done = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "gettext" in imported
+    assert "locale" not in imported
 
 
 def test_every_concept_and_verb_has_its_line() -> None:

@@ -1,11 +1,14 @@
 """Run ipcctl: `python -m ipcctl`, and the `ipcctl` script."""
 
 import gc
+import gettext
 import os
 import sys
 
 # A search for cycles after every 700 new objects is a twentieth of a short run: imports make many, and few cycles.
 gc.set_threshold(50_000)
+# click asks for a translation of each of its texts. There is none, and to look for it is a fiftieth of a short run.
+gettext.gettext = str  # type: ignore[assignment]
 
 
 def main() -> None:

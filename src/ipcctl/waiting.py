@@ -12,7 +12,6 @@ system call has begun, would be acted on only when the call returns: never, wher
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import stat
 import time
@@ -241,6 +240,8 @@ def open_file(path: str, flags: int) -> int:
 
 def lock_file(descriptor: int, kind: int) -> None:
     """Lock as flock(2) does. Raises OSError; Interrupted where another keeps the lock, and a signal asks to end."""
+    import fcntl
+
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -5,7 +5,8 @@
 All that can be caught are blocked, and taken when we are ready for them; a child that ended is one of them (SIGCHLD).
 What a blocked signal would have done is then ours to decide. A blocked one is pending even where it is ignored (nohup):
 the command, which inherits that, may have another mind. A fault of our own ends us all the same: the kernel does not
-heed the mask there. The C library keeps 32 and 33 for itself, and leaves them out of every set: the kernel is asked.
+heed the mask there. The C library keeps 32 and 33 for itself, and leaves them out of every set: the kernel is asked,
+by ctypes, which is imported only for that. What a start of ipcctl costs rises by 4 percent with it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import errno
 import functools
 import os
 import signal
-import struct
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -38,9 +38,10 @@ HIDDEN = frozenset({32, 33})  # by the C library
 SI_USER, SI_KERNEL, SI_QUEUE, SI_TKILL = 0, 0x80, -1, -6
 SIGINFO_BYTES = 128
 SIGSET_BYTES = 128  # of the C library's sigset_t
-WORD_BITS = 8 * struct.calcsize("@L")
 IS_64_BIT = sys.maxsize > 1 << 32
-SENDER_AT = 16 if IS_64_BIT else 12  # where siginfo_t has si_pid
+WORD_BYTES = 8 if IS_64_BIT else 4  # of a long, of which a sigset_t is made
+# Which of the ints that siginfo_t begins with are si_signo, si_code and si_pid.
+NUMBER_AT, CODE_AT, SENDER_AT = 0, 2, 4 if IS_64_BIT else 3
 # rt_sigprocmask, rt_sigtimedwait, rt_sigqueueinfo: the C library's own forms hide 32 and 33, or the sender.
 GENERIC = (135, 137, 138)
 SYSTEM_CALLS = {"x86_64": (14, 128, 129), "aarch64": GENERIC, "riscv64": GENERIC, "loongarch64": GENERIC}
@@ -77,14 +78,13 @@ class Arrived:
 class Signals:
     """Blocks a set of signals while it is entered, and waits for them.
 
-    `ending` are those of them that ask us to end; `ignored` those that were ignored at our start. `on_hold` is called
-    again and again while something else than `wait` keeps us waiting (`interruptible` of ipcctl.waiting).
+    `ending` are those of them that ask us to end, but for one that was ignored at our start. `on_hold` is called again
+    and again while something else than `wait` keeps us waiting (`interruptible` of ipcctl.waiting).
     """
 
     def __init__(self, wanted: Iterable[int] = FORWARDED, ending: Collection[int] = ENDING) -> None:
         self.waited_for = {*wanted, SIG.SIGCHLD}
         self.ending = ending
-        self.ignored = {each for each in self.waited_for if signal.getsignal(each) is signal.SIG_IGN} - BY_PYTHON
         self.mask_before: set[int] = set()
         self.on_hold = self._end_if_asked
         self.group_stopped = False  # by the terminal, or as if it were
@@ -92,10 +92,9 @@ class Signals:
     def __enter__(self) -> Signals:
         if signal.getsignal(SIG.SIGCHLD) is signal.SIG_IGN:
             signal.signal(SIG.SIGCHLD, signal.SIG_DFL)  # inherited; with it the kernel would keep no wait status for us
-        self._taking = Taking(self.waited_for)
-        self._asking = Taking(set(self.ending) - self.ignored)
-        self._mask_before = change_mask(signal.SIG_BLOCK, self.waited_for)
-        self.mask_before = self._mask_before - HIDDEN
+        before = change_mask(signal.SIG_BLOCK, self.waited_for)
+        self._newly_blocked = self.waited_for - before
+        self.mask_before = before - HIDDEN
         checks.append(self.on_hold)
         return self
 
@@ -103,10 +102,19 @@ class Signals:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         checks.remove(self.on_hold)
-        unclaimed = Taking(self.waited_for - self._mask_before - set(self.ending) - STOPPING - {SIG.SIGCHLD})
-        while unclaimed.take(0.0):  # the command's, which has ended: left pending, it would end us
-            pass
-        change_mask(signal.SIG_SETMASK, self._mask_before)
+        if unclaimed := self._newly_blocked.difference(self.ending, STOPPING, {SIG.SIGCHLD}):
+            taking = Taking(unclaimed)
+            while taking.take(0.0):  # the command's, which has ended: left pending, it would end us
+                pass
+        change_mask(signal.SIG_UNBLOCK, self._newly_blocked)
+
+    @functools.cached_property
+    def _taking(self) -> Taking:
+        return Taking(self.waited_for)
+
+    @functools.cached_property
+    def _asking(self) -> Taking:
+        return Taking(each for each in self.ending if not is_ignored(each))
 
     def _end_if_asked(self) -> None:
         """Raise Interrupted where a signal asks to end."""
@@ -123,7 +131,7 @@ class Signals:
 
     def asks(self, info: Arrived) -> bool:
         """Return whether a signal asks us to end: it is one of `ending`, and was not ignored at our start (nohup)."""
-        return info.si_signo in self.ending and info.si_signo not in self.ignored
+        return info.si_signo in self.ending and not is_ignored(info.si_signo)
 
     def has_it_too(self, info: Arrived, pid: int) -> bool:
         """Return whether a command got that signal beside us: the terminal sends it to the whole process group.
@@ -164,41 +172,37 @@ class Taking:
     def __init__(self, numbers: Iterable[int]) -> None:
         import ctypes
 
-        self._libc = libc()
-        self._info = ctypes.create_string_buffer(SIGINFO_BYTES)
-        self._set = sigset(numbers)
-        self._calls = system_calls()
-        self._number = ctypes.c_long(self._calls[1] if self._calls else 0)
-        self._size = ctypes.c_long(KERNEL_SIGSET_BYTES)
         self._errno = ctypes.get_errno
+        self._info = (ctypes.c_int * (SIGINFO_BYTES // ctypes.sizeof(ctypes.c_int)))()
+        self._time = (ctypes.c_long * 2)()  # struct timespec: seconds, nanoseconds
+        self._size = ctypes.c_long(KERNEL_SIGSET_BYTES)
+        calls, wanted = system_calls(), sigset(numbers)
+        if calls:
+            self._sigtimedwait = functools.partial(libc().syscall, ctypes.c_long(calls[1]), wanted, self._info)
+        else:
+            self._sigtimedwait = functools.partial(libc().sigtimedwait, wanted, self._info)
 
     def take(self, deadline: float | None) -> Arrived | None:
         """Return the next; None once `deadline` (time.monotonic) has passed."""
-        while not self._call(deadline):
+        while self._sigtimedwait(self._left(deadline), self._size) < 0:
             code = self._errno()
             if code not in (errno.EAGAIN, errno.EINTR):
                 raise OSError(code, os.strerror(code))
             if deadline is not None and time.monotonic() >= deadline:
                 return None
-        raw = self._info.raw
-        number, _, code = struct.unpack_from("iii", raw)
-        (sender,) = struct.unpack_from("i", raw, SENDER_AT)
+        number, code, sender = self._info[NUMBER_AT], self._info[CODE_AT], self._info[SENDER_AT]
         if number in BY_PYTHON and sender == os.getpid():
             return self.take(deadline)  # a write of our own has failed, and says so itself
-        info = Arrived(number, code, sender, raw)
+        info = Arrived(number, code, sender, bytes(self._info))
         return self.take(deadline) if any(each(info) for each in repeats) else info
 
-    def _call(self, deadline: float | None) -> bool:
+    def _left(self, deadline: float | None) -> Any:
+        """Return the time until then, as the system call has it."""
         if deadline is None:
-            until = None
-        else:
-            left = max(deadline - time.monotonic(), 0.0) if deadline else 0.0
-            until = struct.pack("@ll", int(left), int(left % 1 * 1e9))  # struct timespec
-        if self._calls:
-            found = self._libc.syscall(self._number, self._set, self._info, until, self._size)
-        else:
-            found = self._libc.sigtimedwait(self._set, self._info, until)
-        return bool(found > 0)
+            return None
+        left_s = max(deadline - time.monotonic(), 0.0) if deadline else 0.0
+        self._time[0], self._time[1] = int(left_s), int(left_s % 1 * 1e9)
+        return self._time
 
 
 def send_on(info: Arrived, pid: int) -> None:
@@ -214,6 +218,11 @@ def send_on(info: Arrived, pid: int) -> None:
         if libc().syscall(ctypes.c_long(calls[2]), ctypes.c_long(pid), ctypes.c_long(info.si_signo), raw) == 0:
             return  # else: too many are queued, or there is no such call here
     os.kill(pid, info.si_signo)
+
+
+def is_ignored(number: int) -> bool:
+    """Return whether a signal is ignored, by who started us."""
+    return signal.getsignal(number) is signal.SIG_IGN and number not in BY_PYTHON
 
 
 def is_stopped(pid: int) -> bool:
@@ -272,16 +281,19 @@ def is_pending(number: int) -> bool:
 
 
 def change_mask(how: int, numbers: Iterable[int]) -> set[int]:
-    """As pthread_sigmask(3), for 32 and 33 as well; returns the mask that was before."""
+    """As pthread_sigmask(3), for 32 and 33 as well; returns the mask that was before.
+
+    Of these two the mask tells only where they are among `numbers`.
+    """
+    numbers = set(numbers)
+    calls = system_calls()
+    if not calls or not numbers & HIDDEN:
+        return set(signal.pthread_sigmask(how, numbers - HIDDEN))
     import ctypes
 
-    before, calls = ctypes.create_string_buffer(SIGSET_BYTES), system_calls()
-    if calls:
-        number, size = ctypes.c_long(calls[0]), ctypes.c_long(KERNEL_SIGSET_BYTES)
-        failed = libc().syscall(number, ctypes.c_long(how), sigset(numbers), before, size)
-    else:
-        failed = libc().pthread_sigmask(how, sigset(numbers), before)
-    if failed:
+    before = ctypes.create_string_buffer(SIGSET_BYTES)
+    number, size = ctypes.c_long(calls[0]), ctypes.c_long(KERNEL_SIGSET_BYTES)
+    if libc().syscall(number, ctypes.c_long(how), sigset(numbers), before, size):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return signals_in(before.raw)
 
@@ -315,14 +327,14 @@ def sigset(numbers: Iterable[int]) -> bytes:
     bits = 0
     for number in numbers:
         bits |= 1 << number - 1
-    words = bits & (1 << WORD_BITS) - 1, bits >> WORD_BITS  # the second is in use where a long has 32 bits
-    return struct.pack("@LL", *words).ljust(SIGSET_BYTES, b"\0")
+    words = bits & (1 << 8 * WORD_BYTES) - 1, bits >> 8 * WORD_BYTES  # the second is in use where a long has 32 bits
+    return b"".join(word.to_bytes(WORD_BYTES, sys.byteorder) for word in words).ljust(SIGSET_BYTES, b"\0")
 
 
 def signals_in(raw: bytes) -> set[int]:
     """Return the signals that are in a sigset_t."""
-    low, high = struct.unpack_from("@LL", raw)
-    bits = low | high << WORD_BITS
+    low, high = raw[:WORD_BYTES], raw[WORD_BYTES : 2 * WORD_BYTES]
+    bits = int.from_bytes(low, sys.byteorder) | int.from_bytes(high, sys.byteorder) << 8 * WORD_BYTES
     return {number for number in range(1, LAST + 1) if bits >> number - 1 & 1}
 
 

@@ -99,9 +99,8 @@ class Watcher(Signals):
     def wait(self, deadline: float | None = None) -> Arrived | None:
         """The next signal; None once `deadline` (time.monotonic) has passed. Meanwhile the descendants are watched."""
         while True:
-            self._take_events(0)  # before a signal is: those that ended are looked at before they are waited for
-            info = self.take()
-            if info is not None:
+            # Those that ended are looked at before a signal is taken, after which they are waited for.
+            if self._take_events(0) and (info := self.take()) is not None:
                 return info
             now = time.monotonic()
             if deadline is not None and now >= deadline:
@@ -213,15 +212,19 @@ class Watcher(Signals):
 
     # --- what happens to them
 
-    def _take_events(self, timeout_s: float | None) -> None:
+    def _take_events(self, timeout_s: float | None) -> bool:
+        """Act on what happened to the descendants, and return whether a signal is there."""
+        signal_pending = False
         for handle, flags in self._epoll.poll(timeout_s):
             found = self._by_handle.get(handle)
-            if found is None:
-                continue  # the signals; or of one that is gone since
+            if found is None:  # or of one that is gone since
+                signal_pending = signal_pending or handle == self._signals
+                continue
             now = time.monotonic()
             self._exited(found, now)
             if flags & select.EPOLLHUP:
                 self._gone(found, now)
+        return signal_pending
 
     def _look_after(self, found: Descendant) -> None:
         """See what became of one that makes no event."""

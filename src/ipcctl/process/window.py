@@ -33,18 +33,21 @@ class Window:
         self.hand_on = hand_on
         self.children = children
         self._child_ended = False
+        self._descriptor = -1  # made by the first wait
 
     def __enter__(self) -> Window:
-        self._descriptor = signal_descriptor(self.signals.waited_for)
         self.signals.__enter__()
         return self
 
     def __exit__(self, *what_happened: object) -> None:
         self.signals.__exit__(None, None, None)
-        os.close(self._descriptor)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
 
     def wait(self, descriptors: Sequence[int], deadline: float | None = None) -> list[int]:
         """Those that can be read, or are at their end; none once `deadline` (time.monotonic) has passed."""
+        if self._descriptor < 0:
+            self._descriptor = signal_descriptor(self.signals.waited_for)
         poller = select.poll()
         for each in (self._descriptor, *descriptors):
             poller.register(each, select.POLLIN)

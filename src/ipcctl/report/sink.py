@@ -7,7 +7,6 @@ import os
 import sys
 
 from ..errors import BadInput, OutputFailed, ReaderGone
-from .terminal import visible_line
 
 STDOUT, STDERR = 1, 2
 BUFFER = 1 << 16
@@ -92,6 +91,7 @@ def stderr() -> Sink:
 def say(line: str) -> None:
     """Print one line on stderr, for a person; where stderr cannot be written there is nobody left to tell."""
     from ..waiting import write_all
+    from .terminal import visible_line  # not at the start: most runs say nothing here
 
     try:
         write_all(STDERR, (visible_line(line) + "\n").encode("utf-8", "surrogateescape"))

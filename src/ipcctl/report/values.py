@@ -6,7 +6,6 @@ import datetime
 from collections.abc import Callable
 from typing import Any
 
-from ..times import iso8601
 from .model import Column, Kind
 from .terminal import visible_line
 
@@ -88,5 +87,7 @@ def exact(column: Column) -> Callable[[Any], str]:
     if column.kind == "boolean":
         return lambda value: "" if value is None else ("true" if value else "false")
     if column.kind == "time":
+        from ..times import iso8601
+
         return lambda value: "" if value is None else iso8601(value)
     return lambda value: "" if value is None else str(value)

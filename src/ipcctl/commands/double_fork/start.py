@@ -78,9 +78,9 @@ def command(
     spec = DaemonSpec(argv, open_streams(out, err), how["chdir"], how["umask"], account, how["pidfile"], log=said)
     launch = Launch(spec, how["grace"])
     # Until the report is written: before that a signal ends the daemon, too.
-    with Window(FORWARDED, ending=ENDS_START) as window:
+    with Window(FORWARDED, launch.hand_on, ENDS_START) as window:
         try:
-            message = begin(launch, how["ready"], how["timeout"], how["alive_for"])
+            message = begin(launch, window, how["ready"], how["timeout"], how["alive_for"])
         except BaseException:
             say_refusal(output, launch.out_of_reach)
             raise
@@ -101,10 +101,10 @@ def report(output: Output, launch: Launch, more: dict[str, Any], window: Window)
         raise
 
 
-def begin(launch: Launch, ready: bool, timeout: float, alive_for: float | None) -> str | None:
+def begin(launch: Launch, window: Window, ready: bool, timeout: float, alive_for: float | None) -> str | None:
     """Start it, with the socket on which it says that it is ready where that is waited for; what it said."""
     if not ready:
-        launch.start(alive_for_s=alive_for)
+        launch.start(window, alive_for_s=alive_for)
         return None
     from ...process.daemon.notify_socket import NotifySocket
 
@@ -112,7 +112,7 @@ def begin(launch: Launch, ready: bool, timeout: float, alive_for: float | None) 
     socket = NotifySocket(os.geteuid() if account is None else account.uid)
     launch.spec.environment = {**os.environ, "NOTIFY_SOCKET": socket.address}
     try:
-        launch.start(socket, timeout, alive_for)
+        launch.start(window, socket, timeout, alive_for)
     finally:
         socket.close()
     return socket.message

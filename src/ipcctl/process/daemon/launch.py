@@ -27,12 +27,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ...errors import EXIT_FALSE, EXIT_INTERNAL, EXIT_TIMED_OUT, LIMITS, BadInput, IpcctlError
 from ..procfs import Stat, children_of, is_there, require, stat_of
-from ..signals import FORWARDED, SIG, Arrived, send_on
-from ..window import Window
+from ..signals import SIG, Arrived, send_on
 from .child import EXEC, Account, DaemonSpec, become, tell
 
 if TYPE_CHECKING:
     from ..session import Session
+    from ..window import Window
     from .notify_socket import NotifySocket
 
 NULL = "/dev/null"
@@ -70,37 +70,43 @@ class Launch:
         self._news = self._failure = self._leash = -1
 
     def start(
-        self, ready: NotifySocket | None = None, ready_within_s: float | None = None, alive_for_s: float | None = None
+        self,
+        window: Window,
+        ready: NotifySocket | None = None,
+        ready_within_s: float | None = None,
+        alive_for_s: float | None = None,
     ) -> None:
         """Start it, and return when it runs: or is ready, or has lived for so long, where that is asked for.
 
-        Raises CannotStart, BadInput, AlreadyRunning, DidNotStart, NoProc; then nothing of it is left, nor a pidfile.
+        `window` is entered, and gives `hand_on` its signals but for those of ENDS_START.
+        Raises Interrupted, CannotStart, BadInput, AlreadyRunning, DidNotStart, NoProc; then nothing of it is left, nor
+        a pidfile.
         """
         require("a daemon could not be found again")
         self._begun = time.monotonic()
-        if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # inherited; with it there would be nobody to wait for
-        with Window(FORWARDED, self._hand_on, ENDS_START) as window:
-            try:
-                self._fork(adopts=ready is not None or alive_for_s is not None)
-                self._see_exec(window)
-                if ready is not None:
-                    self._see_ready(window, ready, ready_within_s)
-                if alive_for_s is not None:
-                    self._see_alive(window, alive_for_s)
-                self.took_s = round(time.monotonic() - self._begun, 6)
-                self.record = record_of(self.pid, self._first_child)
-                self._sessions = sessions_below(self._first_child)
-                self._let_go()
-            except BaseException:
-                self.undo()
-                raise
+        try:
+            self._fork(adopts=ready is not None or alive_for_s is not None)
+            self._see_exec(window)
+            if ready is not None:
+                self._see_ready(window, ready, ready_within_s)
+            if alive_for_s is not None:
+                self._see_alive(window, alive_for_s)
+            self.took_s = round(time.monotonic() - self._begun, 6)
+            self.record = record_of(self.pid, self._first_child)
+            self._sessions = sessions_below(self._first_child)
+            self._let_go()
+        except BaseException:
+            self.undo()
+            raise
 
-    def _hand_on(self, info: Arrived) -> None:
-        """Hand a signal to the daemon; not what the terminal sent, from which a daemon is detached."""
-        if self.pid and self.wait_status is None and not info.from_terminal:
+    def hand_on(self, info: Arrived) -> None:
+        """Hand a signal to the daemon; not what the terminal sent, from which a daemon is detached.
+
+        Only while the first child is there, which does not wait for it yet: the PID can be nobody else's.
+        """
+        if self.pid and self._first_child and self.wait_status is None and not info.from_terminal:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                send_on(info, self.pid)  # the first child does not wait for it yet: the PID can be nobody else's
+                send_on(info, self.pid)
 
     @property
     def adopted(self) -> Stat | None:

@@ -7,6 +7,7 @@ import os
 import resource
 import shlex
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -183,6 +184,32 @@ def test_a_signal_that_asks_nobody_to_end_reaches_the_jobs() -> None:
         pool.send_signal(signal.SIGWINCH)
         assert pool.communicate()[0] == "changed\n" * 2
     assert pool.returncode == 0
+
+
+SIGNALLED_AT_THE_START = """
+import os, signal, sys
+from ipcctl.pool import scheduler
+wait = scheduler.Pool._wait
+def signalled(pool):
+    if pool._pending() and not pool.running - len(pool._pending()):
+        scheduler.Pool._wait = wait
+        os.kill(os.getpid(), signal.SIGUSR1)
+        pool.wakeup._check()  # it is taken here, before the pool has heard of the start
+        assert not signal.sigpending()
+    wait(pool)
+scheduler.Pool._wait = signalled
+scheduler.FEW = 1  # threads start the others
+from ipcctl.__main__ import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("options", [[], LATE], ids=["started by threads", "started by agents"])
+def test_a_signal_reaches_a_job_whose_start_is_not_told_of_yet(options: list[str]) -> None:
+    words = [sys.executable, "-c", SIGNALLED_AT_THE_START, "pool", "-j2", "-f", "json", *options]
+    done = subprocess.run([*words, "--", "sleep", ":::", "1000"], capture_output=True, text=True)
+    (row,) = json.loads(done.stderr)["rows"]
+    assert (done.returncode, row["signal"]) == (1, "SIGUSR1")
 
 
 def test_where_descriptors_are_scarce_fewer_run_at_once() -> None:

@@ -11,6 +11,7 @@ from ..process.result import RunResult
 from .job_tree import JobTree
 
 if TYPE_CHECKING:
+    from ..process.signals import Arrived
     from ..process.terminate import ProcessSet
     from .output import Held
     from .slots import Slot
@@ -42,6 +43,7 @@ class Job:
     slot: Slot | None = None
     begun = 0.0
     pid: int | None = None  # while it runs
+    missed: Sequence[Arrived] = ()  # the signals that came when its start was asked for and not told of yet
     left = False  # whether some of its tree run though it has ended, as its agent tells
     grace_until: float | None = None  # set while its tree is being ended: then it is killed, again and again
     give_up = 0.0

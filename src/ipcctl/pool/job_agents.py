@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ..errors import CannotStart
@@ -31,9 +31,9 @@ class JobAgents:
         self._starting: set[Job] = set()
 
     @property
-    def pending(self) -> int:
-        """How many starts are not answered yet."""
-        return len(self._starting)
+    def pending(self) -> Collection[Job]:
+        """Those whose starts are not answered yet."""
+        return self._starting
 
     def send(self, job: Job) -> None:
         """Have a job started by its slot's agent, which is made where there is none. Raises CannotStart at a limit."""

@@ -121,7 +121,11 @@ class Pool:
     def running(self) -> int:
         """How many jobs run now, or are being started."""
         starters = (self._starter, self._agents)
-        return len(self._running) + sum(each.pending for each in starters if each is not None)
+        return len(self._running) + sum(len(each.pending) for each in starters if each is not None)
+
+    def _pending(self) -> list[Job]:
+        """Those whose starts were asked for, and not told of yet."""
+        return [job for each in (self._starter, self._agents) if each is not None for job in each.pending]
 
     def run(self) -> Generator[JobResult, None, None]:
         """Run everything; yields each job's final record as it ends. What is left when it is closed, is ended."""
@@ -222,6 +226,7 @@ class Pool:
             return
         job.slot = slot
         job.attempts += 1
+        job.missed = ()
         self._starts += 1
         argv = self.plan.template.argv(job.arguments, job.seq, slot.number)
         job.record = JobResult(argv, job.seq, slot.number, job.input, job.attempts)
@@ -246,6 +251,7 @@ class Pool:
             return
         self._started_here.add(pid)
         self._has_started(job, pid)
+        self._send_missed(job, pid)
 
     def _start_by_agent(self, agents: JobAgents, job: Job, record: JobResult) -> None:
         try:
@@ -297,6 +303,8 @@ class Pool:
             ended = self._starter.kept(pid)
             if ended is not None:
                 self._ended(self._running.pop(pid), *ended)
+            else:
+                self._send_missed(job, pid)
 
     def _hear_agents(self) -> None:
         """Take in what the agents have told."""
@@ -309,6 +317,7 @@ class Pool:
             assert job.record is not None
             if report.kind == STARTED:
                 self._has_started(job, report.pid)
+                self._send_missed(job, report.pid)
             elif report.kind == NOT_STARTED:
                 self._not_started(job, job.record, why_not_started(job.record.argv[0], report))
             elif report.kind == ENDED:
@@ -496,9 +505,20 @@ class Pool:
     def _hand_on(self, info: Arrived) -> None:
         """Hand a signal to every job: one that asks nobody to end is theirs to act on."""
         for pid, job in self._running.items():
-            with contextlib.suppress(PermissionError, ProcessLookupError):  # of a set-user-ID program; it has ended
-                if job.holds_its_pid() and not self.wakeup.signals.has_it_too(info, pid):
-                    send_on(info, pid)
+            self._send(info, job, pid)
+        for job in self._pending():
+            job.missed = [*job.missed, info]
+
+    def _send(self, info: Arrived, job: Job, pid: int) -> None:
+        with contextlib.suppress(PermissionError, ProcessLookupError):  # of a set-user-ID program; it has ended
+            if job.holds_its_pid() and not self.wakeup.signals.has_it_too(info, pid):
+                send_on(info, pid)
+
+    def _send_missed(self, job: Job, pid: int) -> None:
+        """Send a job, which runs, what came before we knew of it."""
+        for info in job.missed:
+            self._send(info, job, pid)
+        job.missed = ()
 
     def _asked_to_end(self) -> None:
         first = not self._signals_handled

@@ -11,7 +11,7 @@ other threads held when it was made. A start that failed is for the loop to make
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -53,9 +53,9 @@ class SpawnThreads:
                 raise
 
     @property
-    def pending(self) -> int:
-        """How many starts are not answered yet."""
-        return len(self._pending)
+    def pending(self) -> Collection[Job]:
+        """Those whose starts are not answered yet."""
+        return self._pending.keys()
 
     def send(self, job: Job) -> None:
         """Have a job started."""
@@ -95,7 +95,7 @@ class SpawnThreads:
         while (job := self._wanted.get()) is not None:
             pid = self._start(job)
             self._answers.put((job, pid))
-            if pid is None or self._early:  # else its end will wake the loop, and is soon enough
+            if pid is None or self._early or job.missed:  # else its end will wake the loop, and is soon enough
                 self._wake()
 
     def _start(self, job: Job) -> int | None:

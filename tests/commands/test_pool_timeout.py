@@ -109,11 +109,10 @@ def test_a_job_sees_the_same_with_and_without_a_time_out(tmp_path: Path) -> None
 
     with open(tmp_path / "inherited", "w") as file:
         how: dict[str, Any] = {"preexec_fn": as_in_a_script, "pass_fds": [file.fileno()], "cwd": tmp_path}
-        pids, seen = set(), []
+        seen = []
         for options in ([], LATE):
             with started("pool", "-q", *options, "--", sys.executable, "-c", SEES, ":::", "x", **how) as process:
                 seen.append(json.loads(process.communicate()[0]))
-                pids.add(process.pid)
     assert seen[0] == seen[1]
     assert seen[0][4] == os.getpgrp()
 

@@ -40,6 +40,19 @@ MESSAGE = "message"
 HOSTILE = [sys.executable, str(Path(__file__).parent / "hostile.py")]  # and the file that it makes once all is there
 WITH_CHILD = 'sleep 1000 & echo $! > "$0"; exec "$@"'  # for sh -c, with a file and a command
 
+# As sitecustomize.py: an error of our own, in the process that the caller knows, at whatever that does first once the
+# file FAIL_AFTER is there.
+FAILS = """
+import os, sys
+path, pid = os.environ.pop("FAIL_AFTER", ""), os.getpid()
+def fail(frame, event, argument):
+    if event == "c_return" and os.getpid() == pid and os.path.exists(path):
+        sys.setprofile(None)
+        raise RuntimeError("on purpose")
+if path:
+    sys.setprofile(fail)
+"""
+
 
 @dataclass(frozen=True)
 class Supervisor:

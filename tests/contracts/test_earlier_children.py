@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from supervisors import SUPERVISORS, arguments, environment, said, status_of_failure, timeout
+from supervisors import FAILS, SUPERVISORS, arguments, environment, said, status_of_failure, timeout
 from support import DEADLINE_S, IPCCTL, children, end_children, runs, state_of, wait_until
 from test_job_control import has_nothing_pending
 
@@ -33,17 +33,6 @@ touch "$0/go"; until [ -e "$0/orphan" ]; do sleep 0.01; done
 (sleep 1000 < /dev/null > /dev/null 2>&1 & echo $! > "$0/left.new"); mv "$0/left.new" "$0/left";
 """
 NOTES_USR1 = """trap ': > "$0/usr1"; exit 3' USR1; touch "$0/up"; while :; do sleep 0.01; done"""
-# An error of our own in the process whose PID the caller knows, once the file is there.
-FAILS = """
-import os, sys
-path, pid = os.environ.pop("FAIL_AFTER", ""), os.getpid()
-def fail(frame, event, argument):
-    if event == "c_return" and os.getpid() == pid and os.path.exists(path):
-        sys.setprofile(None)
-        raise RuntimeError("on purpose")
-if path:
-    sys.setprofile(fail)
-"""
 BEFORE_ENDED = """
 import os, sys
 pid = os.posix_spawnp("true", ["true"], os.environ)

@@ -13,28 +13,19 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from supervisors import HOSTILE, SUPERVISORS, among_others, environment, said, timeout, watched
+from supervisors import FAILS, HOSTILE, SUPERVISORS, among_others, environment, said, timeout, watched
 from support import limited, one_line, wait_until
 
 WITH_TIMEOUT = [name for name, each in SUPERVISORS.items() if each.timeout_option]
 MANY = [name for name, each in SUPERVISORS.items() if each.many]
 GRACE = ("--grace", "100ms")
-# An error of our own, at whatever ipcctl does first once the file is there: where it was set apart from the shell's
-# own child, the process that goes on as ipcctl.
-FAILS = """
-import os, sys
-path, pid = os.environ.pop("FAIL_AFTER", ""), os.getpid()
+# An error of our own, where ipcctl was set apart from the shell's own child: in the process that goes on as ipcctl.
+FAILS_ONCE_APART = FAILS + """
 def forked(now):
     global pid
     if sys._getframe(2).f_code.co_name == "set_apart":
         pid = now
 os.register_at_fork(after_in_child=lambda: forked(os.getpid()), after_in_parent=lambda: forked(None))
-def fail(frame, event, argument):
-    if event == "c_return" and os.getpid() == pid and os.path.exists(path):
-        sys.setprofile(None)
-        raise RuntimeError("on purpose")
-if path:
-    sys.setprofile(fail)
 """
 # Of two that are started with the same words, one is hostile, and the other ends well once that is up.
 ONE_OF_TWO = 'mkdir "$0.first" 2>/dev/null && exec "$1" "$2" "$0"; until [ -e "$0" ]; do sleep 0.01; done'
@@ -85,7 +76,7 @@ def test_hup_ends_those_that_look_after_many(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", SUPERVISORS)
 def test_an_error_of_our_own_leaves_nothing(name: str, tmp_path: Path) -> None:
     up = tmp_path / "up"
-    (tmp_path / "sitecustomize.py").write_text(FAILS)
+    (tmp_path / "sitecustomize.py").write_text(FAILS_ONCE_APART)
     env = environment(tmp_path, PYTHONPATH=str(tmp_path), FAIL_AFTER=str(up))
     with among_others(name, hostile(up), tmp_path, *GRACE, env=env) as process:
         wait_for(up, process)

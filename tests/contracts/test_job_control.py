@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from supervisors import SUPERVISORS, arguments, environment
+from supervisors import SUPERVISORS, WITH_CHILD, arguments, environment
 from support import DEADLINE_S, IPCCTL, state_of, wait_until
 
 TSTP, CONT, INT = signal.SIGTSTP, signal.SIGCONT, signal.SIGINT
@@ -43,7 +43,6 @@ while True:
 """
 
 
-EARLIER = 'sleep 1000 & echo $! > "$0"; exec "$@"'
 each_way = pytest.mark.parametrize(
     ("name", "earlier"),
     [(name, False) for name in ON_TERMINAL] + [pytest.param(name, True, id=f"{name}-earlier") for name in ON_TERMINAL],
@@ -129,7 +128,7 @@ class Job:
             command = ["exec", *command]
         line = [IPCCTL, *arguments(name, command, directory)]
         if earlier:
-            line = ["sh", "-c", EARLIER, str(directory / "earlier"), *line]
+            line = ["sh", "-c", WITH_CHILD, str(directory / "earlier"), *line]
         on.type(f"{shlex.join(line)}\n")
         wait_until(lambda: self.lines, "the command's start")
         self.pid = int(self.lines[0].split()[1])
@@ -243,7 +242,8 @@ def test_the_hang_up_that_a_sessions_leader_gets_reaches_the_command(name: str, 
         command = ["exec", *command]
     line = [IPCCTL, *arguments(name, command, tmp_path)]
     if earlier:
-        line = ["sh", "-c", f"trap '' HUP; {EARLIER.replace(';', '; trap - HUP;')}", str(tmp_path / "earlier"), *line]
+        child_ignores_it = f"trap '' HUP; {WITH_CHILD.replace(';', '; trap - HUP;')}"
+        line = ["sh", "-c", child_ignores_it, str(tmp_path / "earlier"), *line]
     with leading_session(line, tmp_path) as (master, process):
         wait_until(lambda: Path(f"{path}.up").exists() and Path(f"{path}.up").read_text().endswith("\n"), "its start")
         os.close(master)

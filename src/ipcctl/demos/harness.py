@@ -35,8 +35,8 @@ from ..process.prctl import set_child_subreaper
 from ..process.procfs import NoProc, hides_others, is_own, is_there, stat_of
 from ..process.signals import ENDING, Signals
 from ..process.terminate import kill_descendants
-from ..process.tree import ended_children
-from ..process.wait_status import decode, has_children, wait_status_of
+from ..process.tree import reap_ended
+from ..process.wait_status import decode, wait_status_of
 from ..report.model import Check, Column, Report, Row, tally
 from . import deadline
 from .channels import CHILD_FAILED, Barrier, Channel
@@ -411,16 +411,9 @@ def say_nothing(unraisable: object) -> None:
 
 def sweep() -> None:
     """Kill and reap whatever this process has started and not waited for."""
-    if is_own() and reap_all():  # else nothing was started
+    if is_own() and reap_ended():  # else nothing was started
         with Signals(()) as signals:
-            kill_descendants(signals, reap_all)
-
-
-def reap_all() -> bool:
-    """Collect every child that has ended; False when there is none any more."""
-    for _ in ended_children():
-        pass
-    return has_children()
+            kill_descendants(signals, reap_ended)
 
 
 def hold(stage: Stage, what: str) -> None:

@@ -22,8 +22,8 @@ from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING
 
 from ..errors import EXIT_INTERNAL, LIMITS, CannotStart, IpcctlError
-from ..process.procfs import Stat, peak_rss_kib, require
-from ..process.run import PEAK_NOISE_KIB, adopt_orphans
+from ..process.procfs import Stat, require
+from ..process.run import adopt_orphans, floor_kib
 from ..process.signals import HIDDEN, Arrived, Signals, send_on
 from ..process.spawn import cannot_start, start
 from ..process.terminate import KILL_WITHIN_S, SCAN_EVERY_S, alive, end_descendants, kill, out_of_reach, signal_all
@@ -134,7 +134,7 @@ class Pool:
         self.begun = time.monotonic()
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, []) - HIDDEN
         self._environment = dict(os.environb)
-        self._floor_kib = peak_rss_kib() + PEAK_NOISE_KIB
+        self._floor_kib = floor_kib()
         with self.wakeup, contextlib.ExitStack() as closing:
             self._child_counter = ChildCounter()
             closing.callback(self._child_counter.close)
@@ -441,7 +441,7 @@ class Pool:
 
     def _ended(self, job: Job, wait_status: int, usage: struct_rusage, at: float) -> None:
         if usage.ru_maxrss > self._floor_kib:  # perhaps we have grown
-            self._floor_kib = max(self._floor_kib, peak_rss_kib() + PEAK_NOISE_KIB)
+            self._floor_kib = max(self._floor_kib, floor_kib())
         assert job.record is not None
         job.record.ended(wait_status, usage, at - job.begun, self._floor_kib)
         job.pid = None

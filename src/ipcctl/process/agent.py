@@ -29,11 +29,11 @@ from typing import NamedTuple, NoReturn
 from ..errors import CannotStart
 from .guard import close_others
 from .prctl import PR_SET_NAME, PR_SET_PDEATHSIG, prctl
-from .procfs import Stat, children_of, peak_rss_kib
-from .run import PEAK_NOISE_KIB, adopt_orphans
+from .procfs import Stat, children_of
+from .run import adopt_orphans, floor_kib
 from .signals import CATCHABLE, blocked
 from .spawn import Actions, start
-from .tree import all_below
+from .tree import all_below, reap_ended
 
 NAME = b"ipcctl-agent"  # at most 15 bytes
 STARTED, ENDED, EMPTIED, NOT_STARTED = range(4)
@@ -151,7 +151,7 @@ class Server:
     def __init__(self, requests: int, reports: int) -> None:
         self._requests = requests
         self._reports = reports
-        self._floor_kib = own_peak_kib()
+        self._floor_kib = floor_kib()
 
     def serve(self, actions: Actions, mask: frozenset[int], environment: Mapping[bytes, bytes]) -> None:
         """Do what is asked for, until nobody is there to ask."""
@@ -174,8 +174,8 @@ class Server:
         while pid != command:  # else it was one that had fallen to us
             pid, wait_status, usage = os.wait4(-1, 0)
         if usage.ru_maxrss > self._floor_kib:  # perhaps we have grown
-            self._floor_kib = max(self._floor_kib, own_peak_kib())
-        self._report(ENDED, command, wait_status, left_after_reaping(), usage)
+            self._floor_kib = max(self._floor_kib, floor_kib())
+        self._report(ENDED, command, wait_status, reap_ended(), usage)
 
     def _report(
         self, kind: int, pid: int = 0, code: int = 0, left: bool = False, usage: Sequence[float] = NO_USAGE
@@ -197,22 +197,8 @@ class Server:
         return found
 
 
-def left_after_reaping() -> bool:
-    """Collect what has ended; returns whether there are children still."""
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-        return True
-    return False
-
-
 def wait_for_all() -> None:
     """Return when there is no child any more."""
     with contextlib.suppress(ChildProcessError):
         while True:
             os.waitpid(-1, 0)
-
-
-def own_peak_kib() -> int:
-    """What a ru_maxrss must be above to be a command's own: it starts from the peak of who spawned it."""
-    return peak_rss_kib() + PEAK_NOISE_KIB

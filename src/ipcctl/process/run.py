@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 PEAK_NOISE_KIB = 256
 
 
+def floor_kib() -> int:
+    """Return what a ru_maxrss must be above to be a command's own: it starts from the peak of who spawned it."""
+    return peak_rss_kib() + PEAK_NOISE_KIB
+
+
 class Run:
     """Copies of one command, run at once by this process, which becomes a child subreaper for it.
 
@@ -105,7 +110,7 @@ class Run:
     def _start(self, signals: Signals) -> None:
         self._start_all(signals)
         # Read after the last start: the peak that a child's ru_maxrss starts from is the one at its exec.
-        self._floor_kib = peak_rss_kib() + PEAK_NOISE_KIB
+        self._floor_kib = floor_kib()
 
     def _start_all(self, signals: Signals) -> None:
         """Start every copy."""

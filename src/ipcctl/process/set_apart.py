@@ -22,8 +22,7 @@ from ..errors import EXIT_INTERNAL
 from .guard import GoBetween, end_like
 from .prctl import PR_SET_PDEATHSIG, prctl
 from .signals import CATCHABLE, SI_USER, SIG, Arrived, change_mask, repeats, stop_by, stopped_by
-from .tree import ended_children
-from .wait_status import has_children
+from .tree import reap_ended
 
 PAIRED_WITHIN_S = 2.0  # the two of a signal to both: much sooner, unless the machine is very busy
 
@@ -34,9 +33,7 @@ def set_apart() -> None:
     To be called before there are threads, locks or buffered output: the child would have none of these, or a copy.
     Children that have ended are reaped. Raises OSError.
     """
-    for _ in ended_children():
-        pass
-    if not has_children():
+    if not reap_ended():
         return
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # it may be ignored; with that the kernel would keep no wait status
     original = os.getpid()

@@ -24,9 +24,18 @@ def ended_children() -> Iterator[tuple[int, int, struct_rusage]]:
         yield ended
 
 
+def reap_ended() -> bool:
+    """Collect every child that has ended, adopted ones too; return whether any child is left."""
+    from .wait_status import has_children  # with the signals, which a listing has no use for
+
+    for _ in ended_children():
+        pass
+    return has_children()
+
+
 def not_found() -> str | None:
     """Return why processes that have fallen to this one cannot be found, and run on; None where none are left so."""
-    from .wait_status import has_children  # with the signals, which a listing has no use for
+    from .wait_status import has_children  # as in reap_ended
 
     if is_own() or not has_children():
         return None

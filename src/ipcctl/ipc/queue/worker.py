@@ -30,7 +30,7 @@ from ...process.terminate import (
     refusal,
     signal_all,
 )
-from ...process.tree import not_found
+from ...process.tree import ended_children, not_found
 from ...process.wait_status import decode, has_children
 from ...process.window import Window
 from .blocking import wait_for_change
@@ -171,17 +171,7 @@ class Worker:
 
     def _reap(self) -> list[tuple[Delivery, int]]:
         """Collect the children that have ended, adopted ones too: the jobs among them with their wait statuses."""
-        ended = []
-        while True:
-            try:
-                pid, wait_status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                break
-            if pid == 0:
-                break
-            if pid in self._jobs:
-                ended.append((self._jobs.pop(pid), wait_status))
-        return ended
+        return [(self._jobs.pop(pid), wait_status) for pid, wait_status, _ in ended_children() if pid in self._jobs]
 
     def _settle(self, ended: Sequence[tuple[Delivery, int]]) -> None:
         """Acknowledge the messages whose command succeeded, and count the failure of the others."""
